@@ -1,0 +1,3 @@
+export * from './spiffe.ts';
+export * from './flow.ts';
+export * from './nouns.ts';

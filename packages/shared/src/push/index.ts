@@ -1,0 +1,213 @@
+import { z } from 'zod';
+import { type DenyEvent, FLOW_REASONS, type Flow } from '../mesh/index.ts';
+import { authorizationPolicy, mesh, peerAuthentication, workload } from '../resources/index.ts';
+
+/**
+ * The contract between the operator and its proxies (ADR 0002).
+ *
+ * Two TLS 1.3 ports of the operator, JSON over HTTP/2:
+ *
+ * Join port (server authentication only, trusted through the bundle that came with the join token):
+ * - `POST /v1/join` {@link joinRequest} -> {@link svidResponse}: a single-use token enrols the proxy's machine key.
+ * - `POST /v1/challenge` {@link challengeRequest} -> {@link challengeResponse}
+ * - `POST /v1/reattest` {@link reattestRequest} -> {@link svidResponse}: a proxy whose SVID expired proves its machine key.
+ *
+ * Stream port (mutual TLS with the proxy's SVID `spiffe://<td>/sallyport/proxy/<name>`):
+ * - `POST /v1/config` {@link subscribeRequest} -> endless NDJSON of {@link configDelta}; a blank line is a keep-alive
+ *   that comes at least every 10 s.
+ * - `POST /v1/ack` {@link ackRequest} -> 204
+ * - `POST /v1/svid` {@link svidRequest} -> {@link svidResponse}, for its own identity or for a workload that it serves.
+ * - `POST /v1/report` {@link reportRequest} -> {@link reportResponse}, at least once, deduplicated by (proxy, epoch, seq).
+ *
+ * Errors are {@link pushError} with 400 (bad request), 401 (unknown or used token, bad signature), 403 (not yours),
+ * 409 (out of order), 413 (too large), 429 or 503 with `Retry-After`.
+ */
+
+const pem = z.string().max(64 * 1024);
+const name = z.string().min(1).max(63).regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/);
+const millis = z.int().min(0);
+
+export const joinRequest = z.strictObject({
+  token: z.string().min(20).max(200),
+  proxy: name,
+  role: z.enum(['node', 'sidecar']),
+  /** SPKI PEM of the proxy's machine key (ECDSA P-256): what it proves later, when its SVID has expired. */
+  machineKey: pem,
+  csr: pem,
+});
+export const challengeRequest = z.strictObject({ proxy: name });
+export const challengeResponse = z.strictObject({ nonce: z.string().min(32).max(128), expiresAt: millis });
+export const reattestRequest = z.strictObject({
+  proxy: name,
+  nonce: z.string().min(32).max(128),
+  /** base64 of an ECDSA P-256 SHA-256 signature by the machine key over `sallyport-reattest:<proxy>:<nonce>`. */
+  signature: z.string().max(256),
+  csr: pem,
+});
+export const svidRequest = z.strictObject({
+  /** `null` asks for the proxy's own SVID; otherwise the workload, which must be served by this proxy. */
+  workload: z.strictObject({ namespace: name, name }).nullable(),
+  /** Only its public key and proof of possession are used; the identity comes from what was attested. */
+  csr: pem,
+});
+export const svidResponse = z.strictObject({
+  spiffeId: z.string().max(2048),
+  /** Leaf first, then the intermediate. */
+  chain: z.array(pem).min(1).max(4),
+  /** Roots of our own trust domain. */
+  bundle: z.array(pem).min(1).max(16),
+  /** Milliseconds since the epoch at which to renew: half of the lifetime with jitter. */
+  renewAt: millis,
+});
+
+/** One endpoint of a service: where its workload's proxy (or a workload outside the mesh) listens. */
+const endpoint = z.strictObject({
+  workload: name,
+  address: z.string(),
+  port: z.int(),
+  /** The SPIFFE ID that must answer; null for a workload outside the mesh, which is called in plaintext. */
+  spiffeId: z.string().nullable(),
+});
+const serviceConfig = z.strictObject({
+  namespace: name,
+  name,
+  ports: z.array(
+    z.strictObject({ port: z.int(), protocol: z.enum(['http', 'tcp']), endpoints: z.array(endpoint).max(5000) }),
+  ),
+});
+
+/**
+ * One named piece of a proxy's configuration. Names are unique: `mesh`, `bundle`, `workload/<ns>/<name>`,
+ * `service/<ns>/<name>`, `authz/<ns>/<name>`, `peer/<ns>/<name>`.
+ * A proxy gets: the workloads it serves, every service that they can call, the authorization and peer policies
+ * that bear on its workloads (including those of the root namespace), the mesh and the trust bundle.
+ */
+export const configEntry = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('mesh'), value: mesh }),
+  z.strictObject({ type: z.literal('bundle'), value: z.strictObject({ trustDomain: z.string(), roots: z.array(pem) }) }),
+  z.strictObject({
+    type: z.literal('workload'),
+    /** `services` are those that select this workload: they name the service on inbound flows. */
+    value: z.strictObject({
+      resource: workload,
+      spiffeId: z.string(),
+      services: z.array(z.strictObject({ name, targetPort: z.int() })),
+    }),
+  }),
+  z.strictObject({ type: z.literal('service'), value: serviceConfig }),
+  z.strictObject({ type: z.literal('authz'), value: authorizationPolicy }),
+  z.strictObject({ type: z.literal('peer'), value: peerAuthentication }),
+]);
+export type ConfigEntry = z.infer<typeof configEntry>;
+export type ServiceConfig = z.infer<typeof serviceConfig>;
+
+/** What the proxy already holds, so that a reconnect costs only what changed. */
+export const subscribeRequest = z.strictObject({ proxy: name, have: z.record(z.string(), z.string()) });
+
+/**
+ * A change of the proxy's whole set, applied all or nothing. `setHash` is over the complete resulting set; a proxy
+ * whose own set hashes differently must NACK with `resync: true` and subscribe anew with an empty `have`.
+ */
+export const configDelta = z.strictObject({
+  nonce: z.string().max(64),
+  /** Store revision that this delta reflects. */
+  version: z.string().max(32),
+  upserts: z.array(z.strictObject({ name: z.string(), hash: z.string(), entry: configEntry })),
+  removed: z.array(z.string()),
+  setHash: z.string(),
+});
+export type ConfigDelta = z.infer<typeof configDelta>;
+
+/** `errors` empty is an ACK; otherwise a NACK, and the proxy still runs the set it had. */
+export const ackRequest = z.strictObject({
+  nonce: z.string().max(64),
+  version: z.string().max(32),
+  errors: z.array(z.strictObject({ name: z.string().max(200), message: z.string().max(1000) })).max(100),
+  resync: z.boolean().default(false),
+});
+
+const flowSource = z.strictObject({ principal: z.string().max(2048).nullable(), ip: z.string().max(64) });
+const reason = z.enum(FLOW_REASONS);
+const count = z.int().min(0);
+
+export const flow = z.strictObject({
+  reporter: name,
+  side: z.enum(['inbound', 'outbound']),
+  source: flowSource,
+  destination: z.strictObject({ namespace: name, workload: name.nullable(), service: name.nullable(), port: z.int() }),
+  protocol: z.enum(['http', 'tcp']),
+  method: z.string().max(64).nullable(),
+  path: z.string().max(1024).nullable(),
+  samplePath: z.string().max(1024).nullable(),
+  mtls: z.enum(['mutual', 'plaintext', 'unknown']),
+  verdict: z.enum(['allowed', 'denied', 'failed']),
+  reason: reason.nullable(),
+  policy: z.string().max(200).nullable(),
+  count,
+  bytesReceived: count,
+  bytesSent: count,
+  firstSeen: millis,
+  lastSeen: millis,
+}) satisfies z.ZodType<Flow>;
+
+export const denyEvent = z.strictObject({
+  at: millis,
+  reporter: name,
+  source: flowSource,
+  destination: z.strictObject({ namespace: name, workload: name, service: name.nullable(), port: z.int() }),
+  method: z.string().max(64).nullable(),
+  path: z.string().max(1024).nullable(),
+  policy: z.string().max(200).nullable(),
+  reason,
+  traceId: z.string().max(64).nullable(),
+}) satisfies z.ZodType<DenyEvent>;
+
+/** One SVID as the proxy holds it now: what lets the console compare the served with the recorded certificate. */
+const heldSvid = z.strictObject({
+  spiffeId: z.string(),
+  serial: z.string(),
+  notAfter: millis,
+  workload: z.strictObject({ namespace: name, name }).nullable(),
+});
+
+/**
+ * Telemetry for [from, to), sent every few seconds even when nothing happened: an empty report is proof of silence.
+ * `epoch` is random for each process; `seq` counts from 1. A report is kept and sent again until it is accepted.
+ * When memory forced the proxy to drop reports, `droppedFrom` tells since when this report's coverage is broken.
+ */
+export const reportRequest = z.strictObject({
+  epoch: z.string().min(8).max(64),
+  seq: z.int().min(1),
+  from: millis,
+  to: millis,
+  droppedFrom: millis.nullable(),
+  flows: z.array(flow).max(20_000),
+  denies: z.array(denyEvent).max(1000),
+  svids: z.array(heldSvid).max(5000),
+  configVersion: z.string().nullable(),
+  configAgeSeconds: z.number().nullable(),
+});
+export type ReportRequest = z.infer<typeof reportRequest>;
+export const reportResponse = z.strictObject({ acceptedSeq: z.int() });
+
+export const pushError = z.strictObject({ error: z.strictObject({ code: z.string(), message: z.string() }) });
+
+/**
+ * Canonical JSON in the manner of RFC 8785 (sorted keys, no spaces) for the values used here: no floats but integers
+ * and no lone surrogates. Both ends hash this text, so that equal configuration has equal hashes.
+ */
+export function canonicalJson(value: unknown): string {
+  if (value === null || typeof value !== 'object') return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map((item) => (item === undefined ? 'null' : canonicalJson(item))).join(',')}]`;
+  const entries = Object.entries(value as Record<string, unknown>).filter(([, item]) => item !== undefined);
+  entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item)}`).join(',')}}`;
+}
+
+/** The text whose SHA-256 is a delta's `setHash`: sorted `name=hash` lines of the whole set. */
+export function setHashInput(hashes: Readonly<Record<string, string>>): string {
+  return Object.keys(hashes)
+    .sort()
+    .map((key) => `${key}=${hashes[key]}`)
+    .join('\n');
+}

@@ -1,0 +1,125 @@
+import { parseAllDocuments } from 'yaml';
+import type { z } from 'zod';
+import { KINDS, type Kind, type Resource } from './kinds.ts';
+import { API_VERSION } from './meta.ts';
+
+/** One thing wrong with a resource: where, what, and what to do about it. */
+export interface ResourceProblem {
+  /** `Kind namespace/name`, as far as it is known, and the document's number in its file. */
+  readonly resource: string;
+  /** Field path such as `spec.rules[0].from[0].source.ipBlocks[1]`, or the empty string. */
+  readonly field: string;
+  readonly message: string;
+}
+
+/** Raised when any part of the input is unusable; nothing of it was taken. */
+export class InvalidResourceError extends Error {
+  override readonly name = 'InvalidResourceError';
+  readonly problems: readonly ResourceProblem[];
+  constructor(problems: readonly ResourceProblem[]) {
+    super(problems.map(formatProblem).join('\n'));
+    this.problems = problems;
+  }
+}
+
+/** A problem on one line: `AuthorizationPolicy shop/pay: spec.action: …`. */
+export function formatProblem(problem: ResourceProblem): string {
+  return [problem.resource, problem.field, problem.message].filter((part) => part !== '').join(': ');
+}
+
+export const MAX_MANIFEST_BYTES = 1024 * 1024;
+const MAX_DOCUMENTS = 1000;
+
+/**
+ * Reads a manifest of one or more YAML or JSON documents.
+ *
+ * @returns the resources, in order, with defaults filled in
+ * @throws InvalidResourceError listing every problem of every document; unknown fields are problems
+ */
+export function parseManifest(text: string): Resource[] {
+  if (Buffer.byteLength(text) > MAX_MANIFEST_BYTES) {
+    throw fail('manifest', `is larger than ${MAX_MANIFEST_BYTES} bytes; split it into several files`);
+  }
+  // maxAliasCount bounds the "billion laughs" expansion.
+  const documents = parseAllDocuments(text, { uniqueKeys: true, strict: true });
+  if (documents.length > MAX_DOCUMENTS) throw fail('manifest', `has more than ${MAX_DOCUMENTS} documents; split it`);
+  const problems: ResourceProblem[] = [];
+  const resources: Resource[] = [];
+  documents.forEach((document, index) => {
+    const label = `document ${index + 1}`;
+    const error = document.errors[0];
+    if (error) {
+      problems.push({ resource: label, field: '', message: `not valid YAML: ${error.message.split('\n')[0] ?? ''}` });
+      return;
+    }
+    const value: unknown = document.toJS({ maxAliasCount: 50 });
+    if (value === null || value === undefined) return;
+    collect(value, label, resources, problems);
+  });
+  if (problems.length > 0) throw new InvalidResourceError(problems);
+  return resources;
+}
+
+function collect(value: unknown, label: string, resources: Resource[], problems: ResourceProblem[]): void {
+  try {
+    resources.push(parseResource(value, label));
+  } catch (error) {
+    if (!(error instanceof InvalidResourceError)) throw error;
+    problems.push(...error.problems);
+  }
+}
+
+/**
+ * Checks one object against its kind's schema and scope.
+ *
+ * @throws InvalidResourceError naming each field that is wrong
+ */
+export function parseResource(value: unknown, label = 'resource'): Resource {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw fail(label, 'must be an object');
+  const { apiVersion, kind } = value as { apiVersion?: unknown; kind?: unknown };
+  if (apiVersion !== API_VERSION) throw fail(label, `apiVersion must be ${API_VERSION}`);
+  if (typeof kind !== 'string' || !isKind(kind)) {
+    throw fail(label, `kind must be one of ${Object.keys(KINDS).join(', ')}`);
+  }
+  const result = KINDS[kind].schema.safeParse(value);
+  const name = describe(kind, value);
+  if (!result.success) throw new InvalidResourceError(result.error.issues.map((issue) => toProblem(name, issue)));
+  checkScope(kind, result.data, name);
+  return result.data;
+}
+
+/** True for the name of a kind that this version knows. */
+export function isKind(text: string): text is Kind {
+  return Object.hasOwn(KINDS, text);
+}
+
+function checkScope(kind: Kind, resource: Resource, name: string): void {
+  const namespaced = KINDS[kind].namespaced;
+  if (namespaced && resource.metadata.namespace === undefined) {
+    throw new InvalidResourceError([{ resource: name, field: 'metadata.namespace', message: 'is required for this kind' }]);
+  }
+  if (!namespaced && resource.metadata.namespace !== undefined) {
+    throw new InvalidResourceError([{ resource: name, field: 'metadata.namespace', message: 'must be absent: this kind belongs to no namespace' }]);
+  }
+}
+
+function describe(kind: string, value: object): string {
+  const metadata = (value as { metadata?: { name?: unknown; namespace?: unknown } }).metadata;
+  const name = typeof metadata?.name === 'string' ? metadata.name : '(unnamed)';
+  return typeof metadata?.namespace === 'string' ? `${kind} ${metadata.namespace}/${name}` : `${kind} ${name}`;
+}
+
+function toProblem(resource: string, issue: z.core.$ZodIssue): ResourceProblem {
+  const field = issue.path
+    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
+    .join('')
+    .replace(/^\./, '');
+  if (issue.code === 'unrecognized_keys') {
+    return { resource, field, message: `unknown field ${issue.keys.map((key) => `"${key}"`).join(', ')}; remove it or correct its spelling` };
+  }
+  return { resource, field, message: issue.message };
+}
+
+function fail(resource: string, message: string): InvalidResourceError {
+  return new InvalidResourceError([{ resource, field: '', message }]);
+}
