@@ -6,6 +6,7 @@ export default defineConfig({
     exclude: ['**/node_modules/**', '**/.next/**'],
     // Two cores: a PostgreSQL, proxies and a browser build already fill them.
     maxWorkers: 2,
+    globalSetup: ['vitest.setup.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

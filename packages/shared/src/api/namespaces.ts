@@ -44,7 +44,7 @@ export const namespaceView = z.strictObject({
 export const namespacesView = z.strictObject({ window: windowView, coverage: coverageView, items: z.array(namespaceView) });
 
 export const blocker = z.strictObject({
-  kind: z.enum(['plaintext-caller', 'coverage-gap', 'no-telemetry', 'unmeshed-workload', 'already-stepping', 'proxy-behind']),
+  kind: z.enum(['plaintext-caller', 'coverage-gap', 'no-telemetry', 'unmeshed-workload', 'already-stepping', 'proxy-behind', 'mode-override']),
   /** For a plaintext caller its address, and its workload when one has that address. */
   source: z.strictObject({ ip: z.string().nullable(), workload: z.string().nullable() }),
   destination: z.strictObject({ namespace: z.string(), workload: z.string().nullable(), service: z.string().nullable() }),

@@ -1,0 +1,23 @@
+import type { KeyObject } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Authority } from '../ca/authority.ts';
+import type { StrictStepper } from '../controllers/strict-step.ts';
+import type { AuditChain } from '../history/audit.ts';
+import type { StrictSources } from '../observe/views/strict.ts';
+import type { PushHub } from '../push/hub.ts';
+import type { ResourceStore } from '../store/ports.ts';
+import type { Events } from './events.ts';
+
+/** What the API is made of; put together in `main.ts`. */
+export interface ApiDependencies extends StrictSources {
+  readonly store: ResourceStore;
+  readonly authority: Authority;
+  readonly hub: PushHub;
+  readonly stepper: StrictStepper;
+  readonly auditChain: AuditChain;
+  readonly evidenceKey: KeyObject;
+  readonly events: Events;
+  readonly log: Logger;
+  /** False until everything that the API needs has started. */
+  readonly ready: () => boolean;
+}

@@ -1,0 +1,54 @@
+import { isTrustDomain } from '@sallyport/shared/mesh';
+import { z } from 'zod';
+
+const portNumber = z.coerce.number().int().min(0).max(65535);
+
+const environment = z.object({
+  DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'must be a postgres:// address'),
+  SALLYPORT_API_PORT: portNumber.default(8470),
+  SALLYPORT_JOIN_PORT: portNumber.default(8471),
+  SALLYPORT_STREAM_PORT: portNumber.default(8472),
+  SALLYPORT_HOST: z.string().default('127.0.0.1'),
+  SALLYPORT_STATE_DIR: z.string().min(1),
+  SALLYPORT_TRUST_DOMAIN: z.string().refine(isTrustDomain, 'must be a SPIFFE trust domain').default('cluster.local'),
+  SALLYPORT_ADMIN_USERNAME: z.string().min(1).max(64).default('admin'),
+  SALLYPORT_ADMIN_PASSWORD: z.string().min(12, 'must have at least 12 characters').max(256),
+  SALLYPORT_RETENTION_DAYS: z.coerce.number().int().min(1).max(3650).default(365),
+  SALLYPORT_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+});
+
+/** The operator's configuration, checked once and frozen. Ports of 0 mean any free one. */
+export interface Config {
+  readonly databaseUrl: string;
+  readonly host: string;
+  readonly ports: { readonly api: number; readonly join: number; readonly stream: number };
+  readonly stateDir: string;
+  readonly trustDomain: string;
+  readonly admin: { readonly username: string; readonly password: string };
+  readonly retentionDays: number;
+  readonly logLevel: string;
+}
+
+/** Raised for an unusable environment; the message names each variable and never its value. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** Reads the environment. @throws ConfigError */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const result = environment.safeParse(env);
+  if (!result.success) {
+    throw new ConfigError(result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '));
+  }
+  const e = result.data;
+  return Object.freeze({
+    databaseUrl: e.DATABASE_URL,
+    host: e.SALLYPORT_HOST,
+    ports: { api: e.SALLYPORT_API_PORT, join: e.SALLYPORT_JOIN_PORT, stream: e.SALLYPORT_STREAM_PORT },
+    stateDir: e.SALLYPORT_STATE_DIR,
+    trustDomain: e.SALLYPORT_TRUST_DOMAIN,
+    admin: { username: e.SALLYPORT_ADMIN_USERNAME, password: e.SALLYPORT_ADMIN_PASSWORD },
+    retentionDays: e.SALLYPORT_RETENTION_DAYS,
+    logLevel: e.SALLYPORT_LOG_LEVEL,
+  });
+}

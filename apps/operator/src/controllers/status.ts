@@ -1,0 +1,97 @@
+import type { Resource } from '@sallyport/shared/resources';
+import type { Logger } from 'pino';
+import type { PushHub } from '../push/hub.ts';
+import type { ResourceCache } from '../store/cache.ts';
+import { keyOf, NotFoundError, type ResourceStore } from '../store/ports.ts';
+import { plainStatus, policyStatus } from './conditions.ts';
+
+const PROGRAMMED_KINDS = { AuthorizationPolicy: 'authz', PeerAuthentication: 'peer', Workload: 'workload', Service: 'service' } as const;
+const DEBOUNCE_MS = 200;
+
+/** Keeps the conditions of every object true to what its proxies confirmed. */
+export class StatusController {
+  readonly #cache: ResourceCache;
+  readonly #store: ResourceStore;
+  readonly #hub: PushHub;
+  readonly #now: () => number;
+  readonly #log: Logger;
+  #timer: NodeJS.Timeout | null = null;
+  #running = false;
+  #again = false;
+
+  constructor(options: { cache: ResourceCache; store: ResourceStore; hub: PushHub; now: () => number; log: Logger }) {
+    this.#cache = options.cache;
+    this.#store = options.store;
+    this.#hub = options.hub;
+    this.#now = options.now;
+    this.#log = options.log;
+  }
+
+  /** Reconciles soon; calls in between are one. */
+  changed(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null;
+      void this.#run();
+    }, DEBOUNCE_MS);
+  }
+
+  close(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+  }
+
+  async #run(): Promise<void> {
+    if (this.#running) {
+      this.#again = true;
+      return;
+    }
+    this.#running = true;
+    try {
+      await this.#reconcile();
+    } catch (error) {
+      this.#log.warn({ error: error instanceof Error ? error.message : 'unknown' }, 'status could not be written; trying again');
+      this.#again = true;
+    }
+    this.#running = false;
+    if (this.#again) {
+      this.#again = false;
+      this.changed();
+    }
+  }
+
+  /** Whole state each time: what every object's status should be, written where it differs. */
+  async #reconcile(): Promise<void> {
+    const accounts = new Set(this.#cache.all('Workload').map(({ metadata, spec }) => `${metadata.namespace ?? ''}/${spec.serviceAccount}`));
+    const named = Object.entries(PROGRAMMED_KINDS).flatMap(([kind, prefix]) =>
+      this.#cache.all(kind as keyof typeof PROGRAMMED_KINDS).map((object): [string, Resource] => [`${prefix}/${object.metadata.namespace ?? ''}/${object.metadata.name}`, object]),
+    );
+    const progress = this.#hub.programming(named.map(([name]) => name));
+    for (const [name, object] of named) {
+      const state = progress.get(name);
+      if (state) await this.#write(object, policyStatus(object, accounts, state, this.#now()));
+    }
+    for (const object of [...this.#cache.all('Mesh'), ...this.#cache.all('ExpectedGraph')]) {
+      await this.#write(object, plainStatus(object, accounts, this.#now()));
+    }
+  }
+
+  async #write(object: Resource, status: NonNullable<Resource['status']>): Promise<void> {
+    if (sameVerdicts(object.status, status)) return;
+    try {
+      await this.#store.writeStatus(keyOf(object), status);
+    } catch (error) {
+      // Deleted meanwhile: there is nothing left to describe.
+      if (!(error instanceof NotFoundError)) throw error;
+    }
+  }
+}
+
+/** Equal but for times. */
+function sameVerdicts(a: Resource['status'], b: Resource['status']): boolean {
+  const plain = (status: Resource['status']) => JSON.stringify({ ...status, conditions: status?.conditions?.map(({ lastTransitionTime: _time, ...rest }) => rest) }, sortedKeys);
+  return plain(a) === plain(b);
+}
+
+function sortedKeys(_key: string, value: unknown): unknown {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([x], [y]) => (x < y ? -1 : 1)));
+}

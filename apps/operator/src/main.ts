@@ -1,0 +1,145 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pino, type Logger } from 'pino';
+import { createApi, listenApi } from './api/server.ts';
+import { Events } from './api/events.ts';
+import { Authority } from './ca/authority.ts';
+import { openEvidenceKey } from './ca/evidence-key.ts';
+import { Issuance } from './ca/issuance.ts';
+import { type Config, ConfigError, readConfig } from './config.ts';
+import { reconcileDetections } from './controllers/signals.ts';
+import { StatusController } from './controllers/status.ts';
+import { StrictStepper } from './controllers/strict-step.ts';
+import { AuditChain, auditWrites } from './history/audit.ts';
+import { pruneTelemetry } from './history/flows.ts';
+import { ensureUser } from './history/users.ts';
+import { meshOf } from './observe/mesh-state.ts';
+import type { StrictSources } from './observe/views/strict.ts';
+import { startProxyPorts } from './push/ports.ts';
+import { PushHub } from './push/hub.ts';
+import type { World } from './push/snapshot.ts';
+import { ResourceCache } from './store/cache.ts';
+import { openDatabase } from './store/postgres/client.ts';
+import { migrate } from './store/postgres/migrate.ts';
+import { PostgresStore } from './store/postgres/store.ts';
+import { ChangeFeed } from './store/postgres/watch.ts';
+import { durationMs, type Workload } from '@sallyport/shared/resources';
+import { repeat } from './schedule.ts';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+/** The store and what reads it. */
+async function openStore(config: Config, log: Logger) {
+  const applied = await migrate(config.databaseUrl);
+  if (applied.length > 0) log.info({ migrations: applied }, 'database migrated');
+  const database = openDatabase(config.databaseUrl);
+  await ensureUser(database, config.admin.username, config.admin.password, ['viewer', 'editor', 'approver', 'auditor']);
+  const feed = new ChangeFeed({ url: config.databaseUrl, database });
+  feed.start();
+  const store = new PostgresStore({ database, feed, record: auditWrites(Date.now), now: Date.now });
+  const cache = new ResourceCache(store, (error) => log.warn({ error: message(error) }, 'resource watch failed; following again'));
+  await cache.start();
+  return { database, feed, store, cache };
+}
+
+function message(error: unknown): string {
+  return error instanceof Error ? error.message : 'unknown';
+}
+
+function worldReader(config: Config, cache: ResourceCache, authority: Authority) {
+  return (): { world: World; version: string } => ({
+    version: cache.revision,
+    world: {
+      mesh: meshOf(cache, config.trustDomain),
+      trustDomain: config.trustDomain,
+      roots: authority.roots(),
+      workloads: cache.all('Workload'),
+      services: cache.all('Service'),
+      authorizationPolicies: cache.all('AuthorizationPolicy'),
+      peerAuthentications: cache.all('PeerAuthentication'),
+    },
+  });
+}
+
+function servingProxies(cache: ResourceCache): string[] {
+  return [...new Set(cache.all('Workload').flatMap((workload) => workload.spec.proxy ?? []))].sort();
+}
+
+function findWorkload(cache: ResourceCache, namespace: string, name: string): Workload | null {
+  return cache.all('Workload').find(({ metadata }) => metadata.namespace === namespace && metadata.name === name) ?? null;
+}
+
+/** What runs on a clock. @returns what stops each */
+function startJobs(parts: { sources: StrictSources; stepper: StrictStepper; events: Events; config: Config; log: Logger }): (() => Promise<void>)[] {
+  const { sources, stepper, events, config, log } = parts;
+  const detect = async () => {
+    if (await reconcileDetections(sources)) events.publish('signals');
+  };
+  const prune = async () => {
+    const removed = await pruneTelemetry(sources.database, new Date(sources.now() - config.retentionDays * DAY));
+    if (removed > 0) log.info({ removed }, 'old telemetry pruned');
+  };
+  return [repeat('strict steps', 1_000, () => stepper.tick(), log), repeat('signals', 5_000, detect, log), repeat('retention', HOUR, prune, log)];
+}
+
+/** Composition root: the only place that chooses adapters and ties rooms together. */
+async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
+  const now = Date.now;
+  const authority = new Authority({ directory: config.stateDir, trustDomain: config.trustDomain, now });
+  writeFileSync(join(config.stateDir, 'bundle.pem'), authority.roots().join(''), { mode: 0o644 });
+  const { database, feed, store, cache } = await openStore(config, log);
+  const leafLifetime = () => durationMs(meshOf(cache, config.trustDomain).spec.certificates.leafLifetime);
+  const issuance = new Issuance({ authority, database, workload: (ns, name) => findWorkload(cache, ns, name), trustDomain: config.trustDomain, lifetime: leafLifetime, now });
+  const hub = new PushHub({ world: worldReader(config, cache, authority), proxies: () => servingProxies(cache), now });
+  const events = new Events();
+  const sources: StrictSources = { database, cache, trustDomain: config.trustDomain, now, behind: (proxies) => hub.behind(proxies) };
+  const stepper = new StrictStepper({ sources, store, log, onChange: () => events.publish('steps') });
+  const status = new StatusController({ cache, store, hub, now, log });
+  cache.onChange(() => {
+    hub.changed();
+    status.changed();
+    events.publish('resources');
+  });
+  hub.onChange(() => {
+    status.changed();
+    events.publish('proxies');
+  });
+  status.changed();
+  const ports = await startProxyPorts({ config, authority, issuance, hub, database, now, leafLifetime, onReport: () => events.publish('telemetry'), log });
+  const api = createApi({ ...sources, store, authority, hub, stepper, events, log, auditChain: new AuditChain(database), evidenceKey: openEvidenceKey(config.stateDir), ready: () => true });
+  const http = await listenApi(api, config.host, config.ports.api);
+  const jobs = startJobs({ sources, stepper, events, config, log });
+  log.info({ api: http.port, join: ports.joinPort, stream: ports.streamPort, trustDomain: config.trustDomain }, 'operator ready');
+  return async () => {
+    await Promise.all(jobs.map((stop) => stop()));
+    await Promise.all([http.close(), ports.close()]);
+    status.close();
+    hub.close();
+    await Promise.all([cache.close(), feed.close()]);
+    await database.$disconnect();
+  };
+}
+
+async function main(): Promise<void> {
+  const config = readConfig(process.env);
+  const log = pino({ name: 'operator', level: config.logLevel });
+  const stop = await run(config, log);
+  let stopping = false;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (stopping) return;
+      stopping = true;
+      log.info({ signal }, 'stopping');
+      setTimeout(() => process.exit(1), 8_000).unref();
+      void stop().then(() => process.exit(0));
+    });
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`operator: ${message(error)}\n`);
+  process.exit(error instanceof ConfigError ? 2 : 1);
+}

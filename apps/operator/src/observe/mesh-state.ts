@@ -1,0 +1,58 @@
+import { type MeshService, type MeshWorkload, selects, workloadSpiffeId } from '@sallyport/shared/mesh';
+import { API_VERSION, type ExpectedGraph, mesh as meshSchema, type Mesh, type Service, type Workload } from '@sallyport/shared/resources';
+import type { ResourceCache } from '../store/cache.ts';
+
+/** The mesh as resources describe it, in the nouns that the pure rooms use. */
+export interface MeshState {
+  readonly workloads: readonly MeshWorkload[];
+  readonly services: readonly MeshService[];
+  readonly expected: readonly ExpectedGraph[];
+}
+
+/** The one Mesh object, named `default`; its defaults for `trustDomain` when nobody wrote one. */
+export function meshOf(cache: ResourceCache, trustDomain: string): Mesh {
+  const stored = cache.all('Mesh').find((mesh) => mesh.metadata.name === 'default');
+  return stored ?? meshSchema.parse({ apiVersion: API_VERSION, kind: 'Mesh', metadata: { name: 'default' }, spec: { trustDomain } });
+}
+
+/** Reads the cache into the nouns. */
+export function meshState(cache: ResourceCache, trustDomain: string): MeshState {
+  const workloads = cache.all('Workload');
+  return {
+    workloads: workloads.map((workload) => toMeshWorkload(workload, trustDomain)),
+    services: cache.all('Service').map((service) => toMeshService(service, workloads)),
+    expected: cache.all('ExpectedGraph'),
+  };
+}
+
+function toMeshWorkload(workload: Workload, trustDomain: string): MeshWorkload {
+  const { metadata, spec } = workload;
+  const namespace = metadata.namespace ?? '';
+  return {
+    namespace,
+    name: metadata.name,
+    labels: metadata.labels ?? {},
+    serviceAccount: spec.serviceAccount,
+    spiffeId: workloadSpiffeId(trustDomain, namespace, spec.serviceAccount),
+    address: spec.address,
+    proxy: spec.proxy ?? null,
+    ports: spec.inbound.map(({ port, protocol }) => ({ port, protocol })),
+  };
+}
+
+/** Workloads that a service's selector picks. As in Kubernetes, an empty selector picks none. */
+export function selectedWorkloads(service: Service, workloads: readonly Workload[]): Workload[] {
+  if (Object.keys(service.spec.selector).length === 0) return [];
+  return workloads.filter(
+    (workload) => workload.metadata.namespace === service.metadata.namespace && selects(service.spec.selector, workload.metadata.labels ?? {}),
+  );
+}
+
+function toMeshService(service: Service, workloads: readonly Workload[]): MeshService {
+  return {
+    namespace: service.metadata.namespace ?? '',
+    name: service.metadata.name,
+    ports: service.spec.ports.map(({ port, targetPort, protocol }) => ({ port, targetPort: targetPort ?? port, protocol })),
+    workloads: selectedWorkloads(service, workloads).map((workload) => workload.metadata.name),
+  };
+}

@@ -1,0 +1,38 @@
+import type { MeshWorkload } from '@sallyport/shared/mesh';
+import { compileWorkloadPolicy, type CompiledWorkloadPolicy, effectiveMtls, type EffectiveMtls } from '@sallyport/shared/policy';
+import type { AuthorizationPolicy, MeshSpec, PeerAuthentication } from '@sallyport/shared/resources';
+
+/** Policies to read modes and verdicts from: the stored ones, or a proposal. */
+export interface PolicySet {
+  readonly mesh: MeshSpec;
+  readonly authorizationPolicies: readonly AuthorizationPolicy[];
+  readonly peerAuthentications: readonly PeerAuthentication[];
+}
+
+/** Compiles what bears on a workload, with the evaluator that the proxies use. */
+export function compileFor(workload: Pick<MeshWorkload, 'namespace' | 'labels'>, policies: PolicySet): CompiledWorkloadPolicy {
+  return compileWorkloadPolicy({ ...policies, workload });
+}
+
+export interface PortMode {
+  readonly port: number;
+  readonly protocol: 'http' | 'tcp';
+  readonly effective: EffectiveMtls;
+}
+
+/** The effective mode of each port of a workload. */
+export function portModes(workload: MeshWorkload, policies: PolicySet): PortMode[] {
+  const compiled = compileFor(workload, policies);
+  return workload.ports.map(({ port, protocol }) => ({ port, protocol, effective: effectiveMtls(compiled, port) }));
+}
+
+/** One mode for a namespace: that of all its meshed ports, MIXED when they differ. */
+export function namespaceMode(workloads: readonly MeshWorkload[], namespace: string, policies: PolicySet): { mode: EffectiveMtls['mode'] | 'MIXED'; source: string | null } {
+  const modes = workloads.filter((workload) => workload.namespace === namespace && workload.proxy !== null).flatMap((workload) => portModes(workload, policies));
+  const bare = effectiveMtls(compileFor({ namespace, labels: {} }, policies), 0);
+  const all = modes.length > 0 ? modes.map((item) => item.effective) : [bare];
+  const distinct = new Set(all.map((effective) => effective.mode));
+  const sources = new Set(all.map((effective) => effective.policy));
+  const source = sources.size === 1 ? (all[0]?.policy ?? null) : null;
+  return distinct.size === 1 && all[0] ? { mode: all[0].mode, source } : { mode: 'MIXED', source };
+}

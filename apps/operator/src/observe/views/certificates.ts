@@ -1,0 +1,76 @@
+import type { Certificate, CertificatesView } from '@sallyport/shared/api';
+import { renewalDeadline } from '@sallyport/shared/pki';
+import type { Authority } from '../../ca/authority.ts';
+import type { Certificate as Row, Proxy } from '../../generated/prisma/client.ts';
+import { newestCertificates } from '../../history/certificates.ts';
+import { readProxies } from '../../history/proxies.ts';
+import { observe, type Sources } from '../observation.ts';
+
+/** Allowance beyond the latest healthy renewal before it counts as missed. */
+const GRACE_MS = 10_000;
+/** Coverage is shown for this long back: the inventory is about now. */
+const COVERAGE_MS = 5 * 60_000;
+
+interface HeldSvid {
+  readonly serial: string;
+}
+
+/** Inventory of the newest SVID of every workload that is in the mesh now, and of every proxy. */
+export async function certificateItems(sources: Sources): Promise<Certificate[]> {
+  const [rows, proxies] = await Promise.all([newestCertificates(sources.database), readProxies(sources.database)]);
+  const held = new Set(proxies.flatMap((proxy) => (proxy.svids as unknown as HeldSvid[]).map((svid) => svid.serial.toLowerCase())));
+  const now = sources.now();
+  return rows.filter((row) => isCurrent(row, sources, proxies)).map((row) => certificateView(row, held, now));
+}
+
+/** A workload that left a proxy leaves certificates behind that nobody serves any more. */
+function isCurrent(row: Row, sources: Sources, proxies: readonly Proxy[]): boolean {
+  if (row.workload === null) return proxies.some((proxy) => proxy.name === row.proxy);
+  return sources.cache.all('Workload').some((item) => item.metadata.namespace === row.namespace && item.metadata.name === row.workload && item.spec.proxy === row.proxy);
+}
+
+/** One recorded SVID as of `now`; `held` are the serials that proxies say they serve. */
+export function certificateView(row: Row, held: ReadonlySet<string>, now: number): Certificate {
+  const issued = row.issuedAt.getTime();
+  const end = row.notAfter.getTime();
+  const overdue = now > renewalDeadline(issued, end) + GRACE_MS;
+  const served = held.has(row.serial.toLowerCase());
+  return {
+    spiffeId: row.spiffeId,
+    serial: row.serial,
+    issuer: row.issuer,
+    notBefore: row.notBefore.toISOString(),
+    notAfter: row.notAfter.toISOString(),
+    // From issuance: the minute before it that allows for skewed clocks is not part of a certificate's working life.
+    lifetimeUsed: Math.max(0, (now - issued) / (end - issued)),
+    workload: row.workload,
+    namespace: row.namespace,
+    proxy: row.proxy,
+    nextRotation: row.renewAt.toISOString(),
+    state: now >= end ? 'expired' : overdue ? 'overdue' : served ? 'served' : 'recorded',
+  };
+}
+
+/** Share of workloads whose certificate is older than half of the interval between rotations; null without any. */
+export function pastHalfRotationInterval(items: readonly Certificate[]): number | null {
+  const workloads = items.filter((item) => item.workload !== null);
+  if (workloads.length === 0) return null;
+  // Rotation comes at half of the lifetime, so half of the interval is a quarter of it.
+  return workloads.filter((item) => item.lifetimeUsed > 0.25).length / workloads.length;
+}
+
+export async function certificatesView(sources: Sources, authority: Authority): Promise<CertificatesView> {
+  const [items, observation] = await Promise.all([certificateItems(sources), observe(sources, COVERAGE_MS)]);
+  const { root, issuing } = authority.certificates();
+  return {
+    items,
+    pastHalfRotationInterval: pastHalfRotationInterval(items),
+    issuer: { subject: flat(issuing.subject), notAfter: issuing.validToDate.toISOString(), serial: issuing.serialNumber.toLowerCase() },
+    root: { subject: flat(root.subject), notAfter: root.validToDate.toISOString(), fingerprint: root.fingerprint256 },
+    coverage: observation.coverage,
+  };
+}
+
+function flat(subject: string): string {
+  return subject.split('\n').join(', ');
+}

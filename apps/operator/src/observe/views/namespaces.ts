@@ -1,0 +1,123 @@
+import type { MaturityView, NamespaceDetail, NamespacesView, NamespaceView } from '@sallyport/shared/api';
+import { buildGraph, windowViewOf } from '@sallyport/shared/graph';
+import { assessMaturity } from '@sallyport/shared/maturity';
+import type { MeshWorkload } from '@sallyport/shared/mesh';
+import { selects } from '@sallyport/shared/mesh';
+import { openSignals } from '../../history/signals.ts';
+import { namespaceMode, portModes } from '../modes.ts';
+import { namespacesOf, observe, type Observation } from '../observation.ts';
+import { certificateItems } from './certificates.ts';
+import { callsTo, storedPolicies, strictPlan, type StrictSources } from './strict.ts';
+
+interface Context {
+  readonly sources: StrictSources;
+  readonly observation: Observation;
+  readonly certificates: Awaited<ReturnType<typeof certificateItems>>;
+  readonly signals: Awaited<ReturnType<typeof openSignals>>;
+}
+
+async function contextOf(sources: StrictSources, windowMs: number): Promise<Context> {
+  const [observation, certificates, signals] = await Promise.all([observe(sources, windowMs), certificateItems(sources), openSignals(sources.database)]);
+  return { sources, observation, certificates, signals };
+}
+
+/** All namespaces with mode, protection of what arrived, and stage. */
+export async function namespacesView(sources: StrictSources, windowMs: number): Promise<NamespacesView> {
+  const context = await contextOf(sources, windowMs);
+  const { observation } = context;
+  return {
+    window: windowViewOf(observation.window),
+    coverage: observation.coverage,
+    items: namespacesOf(observation.mesh).map((name) => summary(context, name)),
+  };
+}
+
+/** One namespace in full, or null when nothing is in it. */
+export async function namespaceDetail(sources: StrictSources, windowMs: number, name: string): Promise<NamespaceDetail | null> {
+  const context = await contextOf(sources, windowMs);
+  if (!namespacesOf(context.observation.mesh).includes(name)) return null;
+  const plan = await strictPlan(sources, name);
+  const workloads = inNamespace(context, name);
+  return { ...summary(context, name), plan, maturity: maturityOf(context, name), workloadList: workloads.map((workload) => workloadView(context, workload)) };
+}
+
+function inNamespace(context: Context, name: string): MeshWorkload[] {
+  return context.observation.mesh.workloads.filter((workload) => workload.namespace === name);
+}
+
+function liveProxies(context: Context): Set<string> {
+  return new Set(context.observation.coverage.proxies.filter((proxy) => proxy.live).map((proxy) => proxy.name));
+}
+
+function summary(context: Context, name: string): NamespaceView {
+  const { sources, observation } = context;
+  const workloads = inNamespace(context, name);
+  const live = liveProxies(context);
+  const { mode, source } = namespaceMode(observation.mesh.workloads, name, storedPolicies(sources));
+  const inbound = observation.flows.filter((flow) => flow.side === 'inbound' && flow.destination.namespace === name);
+  const calls = callsTo(observation, name);
+  // Without a live proxy, what callers say they sent is not known to have arrived protected.
+  const unknown = graphOf(context, name).edges.filter((edge) => edge.target.includes(`:${name}/`)).reduce((sum, edge) => sum + edge.mtls.unknown, 0);
+  return {
+    name,
+    mode,
+    modeSource: source,
+    workloads: {
+      total: workloads.length,
+      meshed: workloads.filter((workload) => workload.proxy !== null).length,
+      live: workloads.filter((workload) => workload.proxy !== null && live.has(workload.proxy)).length,
+    },
+    services: observation.mesh.services.filter((service) => service.namespace === name).length,
+    policies: sources.cache.all('AuthorizationPolicy').filter((policy) => policy.metadata.namespace === name).length,
+    mtls: { mutual: calls.mutual, plaintext: calls.plaintext, unknown: Math.max(calls.unknown, unknown) },
+    denied: inbound.filter((flow) => flow.verdict === 'denied').reduce((sum, flow) => sum + flow.count, 0),
+    stage: maturityOf(context, name).stage,
+  };
+}
+
+function graphOf(context: Context, namespace: string) {
+  const { window, now, mesh, flows, coverage } = context.observation;
+  return buildGraph({ window, now, mesh, flows, coverage, namespace });
+}
+
+function maturityOf(context: Context, namespace: string): MaturityView {
+  const { sources, observation } = context;
+  const edges = graphOf(context, namespace).edges.filter((edge) => edge.target.includes(`:${namespace}/`));
+  const certificates = context.certificates.filter((item) => item.namespace === namespace);
+  const signals = context.signals.filter((signal) => signal.namespace === namespace && signal.severity === 'critical');
+  return assessMaturity({
+    namespace,
+    mode: namespaceMode(observation.mesh.workloads, namespace, storedPolicies(sources)).mode,
+    workloads: inNamespace(context, namespace).map((workload) => maturityWorkload(context, workload)),
+    calls: callsTo(observation, namespace),
+    coverage: observation.coverageOf(namespace),
+    certificates: {
+      total: certificates.length,
+      overdue: certificates.filter((item) => item.state === 'overdue').length,
+      expired: certificates.filter((item) => item.state === 'expired').length,
+    },
+    undeclaredEdges: edges.filter((edge) => edge.state === 'undeclared').length,
+    declaredEdges: edges.filter((edge) => edge.declared).length,
+    now: observation.now,
+    openCriticalSignals: signals.length,
+    // Not observed by this version: each criterion that needs one of them says so and stays indeterminate.
+    unusedGrants: null, egressDeclared: null, jwt: null, federation: null, gitOps: null, evidenceVerifiedAt: null, cleanDays: null,
+  });
+}
+
+function maturityWorkload(context: Context, workload: MeshWorkload) {
+  const allows = context.sources.cache.all('AuthorizationPolicy').filter((policy) => policy.spec.action === 'ALLOW' && policy.spec.enforcement === 'Enforce');
+  const root = context.observation.meshResource.spec.rootNamespace;
+  const hasPolicy = allows.some(
+    ({ metadata, spec }) => (metadata.namespace === workload.namespace || metadata.namespace === root) && selects(spec.selector?.matchLabels, workload.labels),
+  );
+  const live = workload.proxy !== null && liveProxies(context).has(workload.proxy);
+  return { name: workload.name, proxy: workload.proxy, live, serviceAccount: workload.serviceAccount, hasPolicy };
+}
+
+function workloadView(context: Context, workload: MeshWorkload): NamespaceDetail['workloadList'][number] {
+  const proxy = context.observation.coverage.proxies.find((item) => item.name === workload.proxy);
+  const { name, serviceAccount, spiffeId, address } = workload;
+  const ports = portModes(workload, storedPolicies(context.sources)).map(({ port, protocol, effective }) => ({ port, protocol, mode: effective.mode }));
+  return { name, serviceAccount, spiffeId, address, proxy: workload.proxy, proxyLive: proxy?.live ?? false, lastReport: proxy?.lastReport ?? null, ports };
+}

@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto';
+import { selects, workloadSpiffeId } from '@sallyport/shared/mesh';
+import { canonicalJson, type ConfigEntry, type ServiceConfig } from '@sallyport/shared/push';
+import type { AuthorizationPolicy, Mesh, PeerAuthentication, Resource, Service, Workload } from '@sallyport/shared/resources';
+import { selectedWorkloads } from '../observe/mesh-state.ts';
+
+/** Everything that configuration is made from. */
+export interface World {
+  readonly mesh: Mesh;
+  readonly trustDomain: string;
+  readonly roots: readonly string[];
+  readonly workloads: readonly Workload[];
+  readonly services: readonly Service[];
+  readonly authorizationPolicies: readonly AuthorizationPolicy[];
+  readonly peerAuthentications: readonly PeerAuthentication[];
+}
+
+export interface NamedEntry {
+  readonly name: string;
+  readonly hash: string;
+  readonly entry: ConfigEntry;
+}
+
+/** The complete configuration of one proxy, by entry name. Pure: equal worlds give equal hashes. */
+export function snapshotFor(proxy: string, world: World): Map<string, NamedEntry> {
+  const served = world.workloads.filter((workload) => workload.spec.proxy === proxy);
+  const entries: [string, ConfigEntry][] = [
+    ['mesh', { type: 'mesh', value: bare(world.mesh) }],
+    ['bundle', { type: 'bundle', value: { trustDomain: world.trustDomain, roots: [...world.roots] } }],
+    ...served.map((workload): [string, ConfigEntry] => [`workload/${idOf(workload)}`, workloadEntry(workload, world)]),
+    ...world.services.map((service): [string, ConfigEntry] => [`service/${idOf(service)}`, { type: 'service', value: serviceConfig(service, world) }]),
+    ...policiesFor(served, world),
+  ];
+  return new Map(entries.map(([name, entry]) => [name, { name, entry, hash: hashOf(entry) }]));
+}
+
+/** Names of the entries that carry policies, for those workloads on which they bear. */
+function policiesFor(served: readonly Workload[], world: World): [string, ConfigEntry][] {
+  const root = world.mesh.spec.rootNamespace;
+  const bears = (policy: AuthorizationPolicy | PeerAuthentication) =>
+    served.some((workload) => {
+      const scope = policy.metadata.namespace;
+      return (scope === root || scope === workload.metadata.namespace) && selects(policy.spec.selector?.matchLabels, workload.metadata.labels ?? {});
+    });
+  return [
+    ...world.authorizationPolicies.filter(bears).map((policy): [string, ConfigEntry] => [`authz/${idOf(policy)}`, { type: 'authz', value: bare(policy) }]),
+    ...world.peerAuthentications.filter(bears).map((policy): [string, ConfigEntry] => [`peer/${idOf(policy)}`, { type: 'peer', value: bare(policy) }]),
+  ];
+}
+
+function workloadEntry(workload: Workload, world: World): ConfigEntry {
+  const services = world.services
+    .filter((service) => selectedWorkloads(service, [workload]).length > 0)
+    .flatMap((service) => service.spec.ports.map((port) => ({ name: service.metadata.name, targetPort: port.targetPort ?? port.port })));
+  return { type: 'workload', value: { resource: bare(workload), spiffeId: spiffeIdOf(workload, world), services } };
+}
+
+function serviceConfig(service: Service, world: World): ServiceConfig {
+  const workloads = selectedWorkloads(service, world.workloads);
+  return {
+    namespace: service.metadata.namespace ?? '',
+    name: service.metadata.name,
+    ports: service.spec.ports.map(({ port, targetPort, protocol }) => ({
+      port,
+      protocol,
+      endpoints: workloads.map((workload) => ({
+        workload: workload.metadata.name,
+        address: workload.spec.address,
+        port: targetPort ?? port,
+        spiffeId: workload.spec.proxy === undefined ? null : spiffeIdOf(workload, world),
+      })),
+    })),
+  };
+}
+
+function spiffeIdOf(workload: Workload, world: World): string {
+  return workloadSpiffeId(world.trustDomain, workload.metadata.namespace ?? '', workload.spec.serviceAccount);
+}
+
+function idOf(object: Resource): string {
+  return `${object.metadata.namespace ?? ''}/${object.metadata.name}`;
+}
+
+/**
+ * The object without what does not bear on a proxy. Status and revision must stay out: an ACK writes status, and a
+ * snapshot that held it would change with every ACK, for ever.
+ */
+function bare<R extends Resource>(object: R): R {
+  const { name, namespace, labels, generation, creationTimestamp } = object.metadata;
+  const metadata = { name, namespace, labels, generation, creationTimestamp };
+  return JSON.parse(JSON.stringify({ apiVersion: object.apiVersion, kind: object.kind, metadata, spec: object.spec })) as R;
+}
+
+function hashOf(entry: ConfigEntry): string {
+  return createHash('sha256').update(canonicalJson(entry)).digest('hex');
+}

@@ -1,0 +1,51 @@
+import type { Condition, Resource, Status } from '@sallyport/shared/resources';
+import { API_VERSION } from '@sallyport/shared/resources';
+import type { Resource as Row } from '../../generated/prisma/client.ts';
+import type { Claim, Owned } from '../ownership.ts';
+
+/** What a manager can own of an object on its way in. */
+export function ownedOf(object: Resource): Owned {
+  return { labels: object.metadata.labels ?? {}, annotations: object.metadata.annotations ?? {}, spec: object.spec };
+}
+
+/** What is stored of the same. */
+export function storedOf(row: Row): { owned: Owned; claims: Claim[] } {
+  return {
+    owned: { labels: row.labels, annotations: row.annotations, spec: row.spec } as unknown as Owned,
+    claims: row.managedFields as unknown as Claim[],
+  };
+}
+
+/** A row as the CRD-shaped object that the API shows. It was valid when written, so it is not parsed again. */
+export function toResource(row: Row): Resource {
+  const labels = row.labels as Record<string, string>;
+  const annotations = row.annotations as Record<string, string>;
+  const object = {
+    apiVersion: API_VERSION,
+    kind: row.kind,
+    metadata: {
+      name: row.name,
+      ...(row.namespace === '' ? {} : { namespace: row.namespace }),
+      ...(Object.keys(labels).length > 0 ? { labels } : {}),
+      ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
+      uid: row.uid,
+      generation: row.generation,
+      resourceVersion: String(row.revision),
+      creationTimestamp: row.createdAt.toISOString(),
+      managedFields: row.managedFields,
+    },
+    spec: row.spec,
+    ...(row.status === null ? {} : { status: row.status }),
+  };
+  return object as unknown as Resource;
+}
+
+/** Keeps `lastTransitionTime` of conditions whose status did not change, as the convention demands. */
+export function carryTransitions(previous: Status | null, next: Status): Status {
+  const old = new Map((previous?.conditions ?? []).map((c): [string, Condition] => [c.type, c]));
+  const conditions = next.conditions?.map((condition) => {
+    const before = old.get(condition.type);
+    return before?.status === condition.status ? { ...condition, lastTransitionTime: before.lastTransitionTime } : condition;
+  });
+  return conditions ? { ...next, conditions } : next;
+}
