@@ -17,8 +17,8 @@ export interface TestDatabase {
   close(): Promise<void>;
 }
 
-/** Creates a fresh database for one test file. */
-export async function openTestDatabase(): Promise<TestDatabase> {
+/** Creates an empty database. @returns its address */
+export async function createTestDatabase(): Promise<string> {
   const server = inject('postgresUrl');
   const name = `test_${randomBytes(6).toString('hex')}`;
   const admin = new Client({ connectionString: server });
@@ -27,7 +27,13 @@ export async function openTestDatabase(): Promise<TestDatabase> {
   await admin.end();
   const url = new URL(server);
   url.pathname = `/${name}`;
-  await migrate(url.href);
-  const database = openDatabase(url.href);
-  return { url: url.href, database, close: () => database.$disconnect() };
+  return url.href;
+}
+
+/** Creates a fresh database with all migrations for one test file. */
+export async function openTestDatabase(): Promise<TestDatabase> {
+  const url = await createTestDatabase();
+  await migrate(url);
+  const database = openDatabase(url);
+  return { url, database, close: () => database.$disconnect() };
 }

@@ -1,4 +1,4 @@
-import { parseAllDocuments } from 'yaml';
+import { type Document, parseAllDocuments } from 'yaml';
 import type { z } from 'zod';
 import { KINDS, type Kind, type Resource } from './kinds.ts';
 import { API_VERSION } from './meta.ts';
@@ -40,7 +40,6 @@ export function parseManifest(text: string): Resource[] {
   if (Buffer.byteLength(text) > MAX_MANIFEST_BYTES) {
     throw fail('manifest', `is larger than ${MAX_MANIFEST_BYTES} bytes; split it into several files`);
   }
-  // maxAliasCount bounds the "billion laughs" expansion.
   const documents = parseAllDocuments(text, { uniqueKeys: true, strict: true });
   if (documents.length > MAX_DOCUMENTS) throw fail('manifest', `has more than ${MAX_DOCUMENTS} documents; split it`);
   const problems: ResourceProblem[] = [];
@@ -52,12 +51,21 @@ export function parseManifest(text: string): Resource[] {
       problems.push({ resource: label, field: '', message: `not valid YAML: ${error.message.split('\n')[0] ?? ''}` });
       return;
     }
-    const value: unknown = document.toJS({ maxAliasCount: 50 });
-    if (value === null || value === undefined) return;
-    collect(value, label, resources, problems);
+    const value = expand(document);
+    if (value instanceof Error) problems.push({ resource: label, field: '', message: `its aliases expand too far: ${value.message}` });
+    else if (value !== null && value !== undefined) collect(value, label, resources, problems);
   });
   if (problems.length > 0) throw new InvalidResourceError(problems);
   return resources;
+}
+
+/** A document as plain values; an error when its aliases expand to more than is sane ("billion laughs"). */
+function expand(document: Document.Parsed): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 50 });
+  } catch (error) {
+    return error instanceof Error ? error : new Error('unknown');
+  }
 }
 
 function collect(value: unknown, label: string, resources: Resource[], problems: ResourceProblem[]): void {

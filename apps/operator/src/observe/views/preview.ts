@@ -3,7 +3,7 @@ import { sourceOf, windowViewOf } from '@sallyport/shared/graph';
 import type { Flow, MeshWorkload } from '@sallyport/shared/mesh';
 import { selects } from '@sallyport/shared/mesh';
 import { type Decision, decide, effectiveMtls, type PolicyRequest } from '@sallyport/shared/policy';
-import type { AuthorizationPolicy, PeerAuthentication, Resource } from '@sallyport/shared/resources';
+import { type AuthorizationPolicy, parseResource, type PeerAuthentication, type Resource } from '@sallyport/shared/resources';
 import { createTwoFilesPatch } from 'diff';
 import { stringify } from 'yaml';
 import { compileFor, type PolicySet } from '../modes.ts';
@@ -106,9 +106,12 @@ function diffOf(sources: Sources, object: Resource): string {
   return createTwoFilesPatch(`${title} (stored)`, `${title} (proposed)`, stored ? yamlOf(stored) : '', yamlOf(object), '', '', { context: 4 });
 }
 
+/** In the schema's order of fields: the database keeps objects in an order of its own, and order is no change. */
 function yamlOf(object: Resource): string {
-  const { name, namespace, labels } = object.metadata;
-  return stringify({ apiVersion: object.apiVersion, kind: object.kind, metadata: { name, namespace, ...(labels ? { labels } : {}) }, spec: object.spec });
+  const { apiVersion, kind, metadata, spec } = parseResource(object);
+  const { name, namespace, labels } = metadata;
+  const shown = Object.keys(labels ?? {}).length > 0 ? { labels } : {};
+  return stringify({ apiVersion, kind, metadata: { name, namespace, ...shown }, spec });
 }
 
 function warningsOf(observation: Observation, proposed: readonly Resource[]): PreviewView['warnings'] {

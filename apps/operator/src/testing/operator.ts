@@ -1,0 +1,82 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { createTestDatabase } from './database.ts';
+
+const PASSWORD = 'correct horse battery staple';
+
+/** A real operator process on a database of its own. */
+export interface TestOperator {
+  readonly apiUrl: string;
+  readonly joinUrl: string;
+  readonly streamUrl: string;
+  readonly stateDir: string;
+  readonly databaseUrl: string;
+  readonly password: string;
+  /** Calls the API as the administrator. */
+  call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<{ status: number; body: never }>;
+  /** Kills the process and starts it again on the same state and ports. */
+  restart(): Promise<void>;
+  close(): Promise<void>;
+}
+
+interface Ready {
+  readonly api: number;
+  readonly join: number;
+  readonly stream: number;
+}
+
+async function spawnOperator(environment: Record<string, string>) {
+  const main = new URL('../main.ts', import.meta.url).pathname;
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main], { env: { ...environment, PATH: process.env['PATH'] ?? '' }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let errors = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    errors += chunk.toString();
+  });
+  for await (const line of createInterface(child.stdout)) {
+    const entry = JSON.parse(line) as { msg: string } & Ready;
+    if (entry.msg === 'operator ready') {
+      child.stdout.resume();
+      return { child, ports: entry };
+    }
+  }
+  throw new Error(`operator ended before it was ready: ${errors}`);
+}
+
+/** Starts an operator and signs in. */
+export async function startOperator(): Promise<TestOperator> {
+  const databaseUrl = await createTestDatabase();
+  const stateDir = await mkdtemp(join(tmpdir(), 'operator-'));
+  const base = { DATABASE_URL: databaseUrl, SALLYPORT_STATE_DIR: stateDir, SALLYPORT_ADMIN_PASSWORD: PASSWORD, SALLYPORT_TRUST_DOMAIN: 'shop.test' };
+  let { child, ports } = await spawnOperator({ ...base, SALLYPORT_API_PORT: '0', SALLYPORT_JOIN_PORT: '0', SALLYPORT_STREAM_PORT: '0' });
+  const fixed = { SALLYPORT_API_PORT: String(ports.api), SALLYPORT_JOIN_PORT: String(ports.join), SALLYPORT_STREAM_PORT: String(ports.stream) };
+  const apiUrl = `http://127.0.0.1:${ports.api}`;
+  let token = '';
+  const call: TestOperator['call'] = async (method, path, body, headers = {}) => {
+    const init = { method, headers: { 'content-type': 'application/json', authorization: `Bearer ${token}`, ...headers }, ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
+    const response = await fetch(`${apiUrl}/api/v1${path}`, init);
+    const text = await response.text();
+    return { status: response.status, body: (text === '' ? null : JSON.parse(text)) as never };
+  };
+  const session = await call('POST', '/session?token=true', { username: 'admin', password: PASSWORD });
+  token = (session.body as { token: string }).token;
+  return {
+    apiUrl, stateDir, databaseUrl, call,
+    joinUrl: `https://127.0.0.1:${ports.join}`,
+    streamUrl: `https://127.0.0.1:${ports.stream}`,
+    password: PASSWORD,
+    async restart() {
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+      ({ child, ports } = await spawnOperator({ ...base, ...fixed }));
+    },
+    async close() {
+      child.kill('SIGTERM');
+      await once(child, 'exit');
+      await rm(stateDir, { recursive: true, force: true });
+    },
+  };
+}

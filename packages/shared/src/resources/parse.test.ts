@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest';
+import { InvalidResourceError, MAX_MANIFEST_BYTES, parseManifest } from './index.ts';
+
+const policy = (spec: string) => `apiVersion: sallyport.dev/v1alpha1\nkind: AuthorizationPolicy\nmetadata: {name: pay, namespace: shop}\nspec: ${spec}\n`;
+
+function problems(text: string): string {
+  try {
+    parseManifest(text);
+  } catch (error) {
+    if (error instanceof InvalidResourceError) return error.message;
+    throw error;
+  }
+  return '';
+}
+
+describe('parseManifest', () => {
+  it('reads several documents, skips empty ones and fills in defaults', () => {
+    const [first, second] = parseManifest(`---\n${policy('{}')}---\n---\n${policy('{action: DENY, rules: [{}]}')}`);
+    expect(first?.spec).toEqual({ action: 'ALLOW', enforcement: 'Enforce' });
+    expect(second?.metadata).toEqual({ name: 'pay', namespace: 'shop' });
+  });
+
+  it.each([
+    ['an unknown field', policy('{rulez: []}'), /AuthorizationPolicy shop\/pay: spec: unknown field "rulez"/],
+    ['an unknown nested field', policy('{rules: [{from: [{source: {principal: [x]}}]}]}'), /spec\.rules\[0\]\.from\[0\]\.source: unknown field "principal"/],
+    ['a bad CIDR', policy('{rules: [{from: [{source: {ipBlocks: ["10.0.0.0/33"]}}]}]}'), /ipBlocks\[0\]: must be an IP address or a CIDR/],
+    ['an address with too few parts', policy('{rules: [{from: [{source: {ipBlocks: ["10.1"]}}]}]}'), /ipBlocks\[0\]/],
+    ['a star in the middle', policy('{rules: [{from: [{source: {principals: ["a*b"]}}]}]}'), /principals\[0\]: a \* may stand only first or last/],
+    ['a DENY without rules', policy('{action: DENY}'), /spec\.rules: a DENY or AUDIT policy without rules can never match/],
+    ['a lower-case method', policy('{rules: [{to: [{operation: {methods: [get]}}]}]}'), /must be upper case/],
+    ['a bad condition key', policy('{rules: [{when: [{key: "request.header[x]", values: [a]}]}]}'), /not a known condition key/],
+    ['another apiVersion', policy('{}').replace('sallyport.dev/v1alpha1', 'security.istio.io/v1'), /apiVersion must be sallyport\.dev\/v1alpha1/],
+    ['a kind that is not one', policy('{}').replace('AuthorizationPolicy', 'Policy'), /kind must be one of/],
+    ['a missing namespace', policy('{}').replace(', namespace: shop', ''), /metadata\.namespace: is required/],
+    ['broken YAML', 'a: [1', /document 1: not valid YAML/],
+    ['a repeated key', policy('{action: ALLOW, action: DENY}'), /not valid YAML/],
+    ['an application that others could reach', 'apiVersion: sallyport.dev/v1alpha1\nkind: Workload\nmetadata: {name: a, namespace: b}\nspec: {serviceAccount: a, address: 10.0.0.1, inbound: [{port: 1, protocol: http, app: "0.0.0.0:80"}]}', /inbound\[0\]\.app: must be unix/],
+  ])('names the place of %s', (_name, text, message) => {
+    expect(problems(text)).toMatch(message);
+  });
+
+  it('lists the problems of every document at once', () => {
+    expect(problems(`${policy('{x: 1}')}---\n${policy('{y: 1}')}`).split('\n')).toHaveLength(2);
+  });
+
+  it('refuses what is too large, and an expansion of aliases', () => {
+    expect(problems(`# ${'x'.repeat(MAX_MANIFEST_BYTES)}`)).toMatch(/larger than/);
+    const bomb = ['a: &a [1,1,1,1,1,1,1,1,1]', ...'bcdefgh'.split('').map((name, i) => `${name}: &${name} [${Array(9).fill(`*${'abcdefg'[i]}`).join(',')}]`)].join('\n');
+    expect(problems(bomb)).toMatch(/aliases/);
+  });
+});
