@@ -17,7 +17,7 @@ const RATE_PER_SECOND = 50;
 export type SvidAnswer = z.infer<typeof svidResponse>;
 
 /** A refusal of an identity request. `status` is the HTTP status that carries it. */
-export class AttestationError extends Error {
+class AttestationError extends Error {
   override readonly name = 'AttestationError';
   readonly status: 400 | 401 | 403 | 429;
   constructor(status: 400 | 401 | 403 | 429, message: string) {

@@ -6,7 +6,7 @@ import { Prisma as Sql } from '../generated/prisma/client.ts';
 import type { Database, Transaction } from '../store/postgres/client.ts';
 
 /** Width of a time bucket (ADR 0004): a window's edge is exact to this. */
-export const BUCKET_MS = 10_000;
+const BUCKET_MS = 10_000;
 
 /** The parts of a flow that make it one kind of call; everything else is counted. */
 function dimensions(flow: Flow): unknown[] {

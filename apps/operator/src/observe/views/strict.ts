@@ -83,7 +83,7 @@ export function callsTo(observation: Observation, namespace: string): { mutual: 
 }
 
 /** A stored step as the API shows it. */
-export function toStepView(row: StepRow, watchMs: number): StrictStep {
+function toStepView(row: StepRow, watchMs: number): StrictStep {
   return {
     id: row.id,
     namespace: row.namespace,
