@@ -29,14 +29,18 @@ export interface Observation {
   readonly coverageOf: (namespace: string) => CoverageView;
 }
 
-/** Reads a window that ends now. */
+/** Reads a window that ends now, to show what is going on: a proxy owes telemetry since it was enrolled. */
 export async function observe(sources: Sources, windowMs: number): Promise<Observation> {
   const now = sources.now();
-  return observeWindow(sources, { from: now - windowMs, to: now }, now);
+  return observeWindow(sources, { from: now - windowMs, to: now }, 'since-enrolment');
 }
 
-/** Reads any window; `now` decides what counts as fresh. */
-export async function observeWindow(sources: Sources, window: Window, now: number): Promise<Observation> {
+/**
+ * Reads any window. `proof` asks for coverage of the whole of it: before a proxy was enrolled nobody looked, and a
+ * window that nobody looked at proves nothing. The gate and evidence need that.
+ */
+export async function observeWindow(sources: Sources, window: Window, owed: 'since-enrolment' | 'proof'): Promise<Observation> {
+  const now = sources.now();
   const [flows, intervals, rows] = await Promise.all([
     readFlows(sources.database, window),
     readCoverage(sources.database, window),
@@ -44,7 +48,8 @@ export async function observeWindow(sources: Sources, window: Window, now: numbe
   ]);
   const mesh = meshState(sources.cache, sources.trustDomain);
   const proxies = rows.map((row) => ({ name: row.name, lastReport: row.lastReport?.getTime() ?? null, enrolledAt: row.enrolledAt.getTime() }));
-  const cover = coverageReader({ window, now, proxies, intervals, mesh });
+  const owing = owed === 'proof' ? proxies.map((proxy) => ({ ...proxy, enrolledAt: window.from })) : proxies;
+  const cover = coverageReader({ window, now, proxies: owing, intervals, mesh });
   return {
     window, now, mesh, flows, proxies,
     meshResource: meshOf(sources.cache, sources.trustDomain),

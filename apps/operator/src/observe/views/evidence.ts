@@ -1,10 +1,11 @@
-import { type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { buildGraph } from '@sallyport/shared/graph';
 import { type EvidenceException, type EvidenceModel, type EvidenceQuery, keyIdOf } from '@sallyport/shared/evidence';
 import { selects, type Window } from '@sallyport/shared/mesh';
 import type { Resource } from '@sallyport/shared/resources';
 import type { Authority } from '../../ca/authority.ts';
 import { auditBetween } from '../../history/audit.ts';
+import type { Certificate } from '../../generated/prisma/client.ts';
 import { certificatesBetween } from '../../history/certificates.ts';
 import { readDenies } from '../../history/flows.ts';
 import { namespaceMode } from '../modes.ts';
@@ -29,7 +30,7 @@ export async function evidenceModel(sources: Sources, authority: Authority, wind
   const now = sources.now();
   const range = [new Date(window.from), new Date(window.to)] as const;
   const [observation, certificates, changes, denies] = await Promise.all([
-    observeWindow(sources, window, now),
+    observeWindow(sources, window, 'proof'),
     certificatesBetween(sources.database, ...range),
     auditBetween(sources.database, ...range),
     readDenies(sources.database, window, MAX_DENIES),
@@ -44,7 +45,7 @@ export async function evidenceModel(sources: Sources, authority: Authority, wind
     keyId: keyIdOf(key),
     populations: {
       workloads: workloadsOf(sources, observation),
-      certificates: certificates.map((row) => certificateView(row, nothingHeld, window.to)),
+      certificates: certificates.map((row) => certificateView(row, nothingHeld, workedUntil(row, certificates, window.to))),
       edges: buildGraph({ window, now, mesh, flows, coverage, limit: Number.MAX_SAFE_INTEGER }).edges,
       exceptions: exceptionsOf(sources),
       changes: changes.map(({ before: _before, after: _after, ...entry }) => entry),
@@ -54,6 +55,12 @@ export async function evidenceModel(sources: Sources, authority: Authority, wind
     config: CONFIG_KINDS.flatMap((kind): Resource[] => sources.cache.all(kind)),
     queries: QUERIES,
   };
+}
+
+/** When an SVID stopped working: at its successor's issue, or not yet. Age after that says nothing about rotation. */
+function workedUntil(row: Certificate, all: readonly Certificate[], end: number): number {
+  const successor = all.find((next) => next.issuedAt > row.issuedAt && next.proxy === row.proxy && next.namespace === row.namespace && next.workload === row.workload);
+  return Math.min(successor?.issuedAt.getTime() ?? end, end);
 }
 
 function issuerName(authority: Authority): string {

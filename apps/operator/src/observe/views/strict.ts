@@ -6,7 +6,7 @@ import type { StrictStep as StepRow } from '../../generated/prisma/client.ts';
 import { latestStep } from '../../history/steps.ts';
 import { meshOf, meshState } from '../mesh-state.ts';
 import { namespaceMode, type PolicySet, portModes } from '../modes.ts';
-import { observe, type Observation, type Sources } from '../observation.ts';
+import { type Observation, observeWindow, type Sources } from '../observation.ts';
 
 /** Besides what was observed, the gate asks which proxies are behind. */
 export interface StrictSources extends Sources {
@@ -30,7 +30,9 @@ export function isActive(row: Pick<StepRow, 'state'> | null): boolean {
 /** The strict gate of a namespace over the mesh's own window. */
 export async function strictPlan(sources: StrictSources, namespace: string): Promise<StrictPlan> {
   const settings = meshOf(sources.cache, sources.trustDomain).spec.strict;
-  const [observation, row] = await Promise.all([observe(sources, durationMs(settings.window)), latestStep(sources.database, namespace)]);
+  const to = sources.now();
+  const window = { from: to - durationMs(settings.window), to };
+  const [observation, row] = await Promise.all([observeWindow(sources, window, 'proof'), latestStep(sources.database, namespace)]);
   return planFrom(sources, observation, row, namespace);
 }
 
