@@ -2,8 +2,8 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import './apps/operator/src/testing/provided.ts';
 import { startPostgres } from './tools/postgres.ts';
-import type {} from './apps/operator/src/testing/database.ts';
 
 /** One real PostgreSQL for the whole run; each test file makes a database of its own on it. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {

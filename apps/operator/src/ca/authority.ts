@@ -80,12 +80,18 @@ export class Authority {
     const pem = issueCertificate(template, subject.publicKey, signer);
     this.#files.writeKey(`${name}.key`, subject.privateKey);
     this.#files.write(`${name}.pem`, pem);
+    if (name === 'issuing') this.#files.write('issuers.json', JSON.stringify([...this.issuerNames(), subject.subject]));
     return { issuer: subject, pem };
   }
 
   /** Roots of the trust bundle, in PEM. */
   roots(): string[] {
     return [this.#root.pem];
+  }
+
+  /** Names of every issuing certificate that this CA has made: who may have signed an SVID of ours. */
+  issuerNames(): string[] {
+    return JSON.parse(this.#files.read('issuers.json') ?? '[]') as string[];
   }
 
   /** The certificates that sign, for the console. */

@@ -9,7 +9,7 @@ export type Accounts = ReadonlySet<string>;
 
 /** The status of an object that proxies run: Gateway API's Accepted, ResolvedRefs and Programmed. */
 export function policyStatus(object: Resource, accounts: Accounts, progress: Programming, now: number): Status {
-  const verdicts = [accepted(), resolvedRefs(object, accounts), programmed(progress)];
+  const verdicts = [accepted(), resolvedRefs(object, accounts), programmed(object, progress)];
   return {
     ...statusOf(object, verdicts, now),
     proxies: { target: progress.targets.length, acked: progress.acked.length, nacked: progress.nacked.length, ...(progress.pending.length > 0 ? { pending: [...progress.pending] } : {}) },
@@ -66,9 +66,10 @@ function accountOf(principal: string): string[] {
   }
 }
 
-function programmed(progress: Programming): Verdict {
+function programmed(object: Resource, progress: Programming): Verdict {
   const type = 'Programmed';
   const { targets, acked, pending, nacked } = progress;
+  if (object.kind === 'Workload' && object.spec.proxy === undefined) return { type, status: 'False', reason: 'OutsideMesh', message: 'no proxy serves it; enroll it to bring it into the mesh' };
   if (targets.length === 0) return { type, status: 'False', reason: 'NoMatchingWorkloads', message: 'it bears on no workload that a proxy serves' };
   const refusal = nacked[0];
   if (refusal) return { type, status: 'False', reason: 'Refused', message: `proxy ${refusal.proxy} refused it and runs its last good configuration: ${refusal.message}` };

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { canonicalJson } from '@sallyport/shared/push';
+import { canonicalJson } from '@sallyport/shared/mesh';
 import type { AuditEntry as AuditEntryView } from '@sallyport/shared/api';
 import type { AuditEntry as Row, Prisma } from '../generated/prisma/client.ts';
 import type { Database, Transaction } from '../store/postgres/client.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { selects, workloadSpiffeId } from '@sallyport/shared/mesh';
-import { canonicalJson, type ConfigEntry, type ServiceConfig } from '@sallyport/shared/push';
+import { canonicalJson, selects, workloadSpiffeId } from '@sallyport/shared/mesh';
+import { type ConfigEntry, type ServiceConfig } from '@sallyport/shared/push';
 import type { AuthorizationPolicy, Mesh, PeerAuthentication, Resource, Service, Workload } from '@sallyport/shared/resources';
 import { selectedWorkloads } from '../observe/mesh-state.ts';
 

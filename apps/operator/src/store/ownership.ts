@@ -1,4 +1,4 @@
-import { canonicalJson } from '@sallyport/shared/push';
+import { canonicalJson } from '@sallyport/shared/mesh';
 import { ConflictError } from './ports.ts';
 
 /** Content that managers own: the top-level fields of spec, and each label and annotation. */

@@ -3,12 +3,7 @@ import { Client } from 'pg';
 import { inject } from 'vitest';
 import { type Database, openDatabase } from '../store/postgres/client.ts';
 import { migrate } from '../store/postgres/migrate.ts';
-
-declare module 'vitest' {
-  export interface ProvidedContext {
-    postgresUrl: string;
-  }
-}
+import './provided.ts';
 
 /** A database of its own on the test run's PostgreSQL, with all migrations applied. */
 export interface TestDatabase {

@@ -1,13 +1,11 @@
 import type { Certificate, CertificatesView } from '@sallyport/shared/api';
-import { renewalDeadline } from '@sallyport/shared/pki';
+import { overdueAt } from '@sallyport/shared/signals';
 import type { Authority } from '../../ca/authority.ts';
 import type { Certificate as Row, Proxy } from '../../generated/prisma/client.ts';
 import { newestCertificates } from '../../history/certificates.ts';
 import { readProxies } from '../../history/proxies.ts';
 import { observe, type Sources } from '../observation.ts';
 
-/** Allowance beyond the latest healthy renewal before it counts as missed. */
-const GRACE_MS = 10_000;
 /** Coverage is shown for this long back: the inventory is about now. */
 const COVERAGE_MS = 5 * 60_000;
 
@@ -33,7 +31,7 @@ function isCurrent(row: Row, sources: Sources, proxies: readonly Proxy[]): boole
 export function certificateView(row: Row, held: ReadonlySet<string>, now: number): Certificate {
   const issued = row.issuedAt.getTime();
   const end = row.notAfter.getTime();
-  const overdue = now > renewalDeadline(issued, end) + GRACE_MS;
+  const overdue = now > overdueAt({ notBefore: issued, notAfter: end });
   const served = held.has(row.serial.toLowerCase());
   return {
     spiffeId: row.spiffeId,

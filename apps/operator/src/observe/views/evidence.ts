@@ -38,7 +38,7 @@ export async function evidenceModel(sources: Sources, authority: Authority, wind
   const { mesh, flows, coverage } = observation;
   const nothingHeld = new Set<string>();
   return {
-    scope: { trustDomain: sources.trustDomain, namespaces: namespacesOf(mesh), approvedIssuers: [...new Set([...certificates.map((row) => row.issuer), issuerName(authority)])].sort() },
+    scope: { trustDomain: sources.trustDomain, namespaces: namespacesOf(mesh), approvedIssuers: authority.issuerNames().sort() },
     window,
     generatedAt: now,
     generatorVersion: VERSION,
@@ -61,10 +61,6 @@ export async function evidenceModel(sources: Sources, authority: Authority, wind
 function workedUntil(row: Certificate, all: readonly Certificate[], end: number): number {
   const successor = all.find((next) => next.issuedAt > row.issuedAt && next.proxy === row.proxy && next.namespace === row.namespace && next.workload === row.workload);
   return Math.min(successor?.issuedAt.getTime() ?? end, end);
-}
-
-function issuerName(authority: Authority): string {
-  return /^CN=(.*)$/m.exec(authority.certificates().issuing.subject)?.[1] ?? '';
 }
 
 function workloadsOf(sources: Sources, observation: Observation): EvidenceModel['populations']['workloads'] {

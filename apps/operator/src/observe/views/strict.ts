@@ -75,11 +75,15 @@ function overrideBlockers(sources: Sources, policies: PolicySet, namespace: stri
   );
 }
 
-/** Calls that arrived in a namespace, by protection; calls that nobody could vouch for count as unknown. */
+/**
+ * Calls that a namespace took or refused by policy, by protection. Plaintext that strict turned away at the door never
+ * was a call: counting it would let any stranger spoil the share of a strict namespace.
+ */
 export function callsTo(observation: Observation, namespace: string): { mutual: number; plaintext: number; unknown: number } {
   const calls = { mutual: 0, plaintext: 0, unknown: 0 };
   for (const flow of observation.flows) {
-    if (flow.side === 'inbound' && flow.destination.namespace === namespace) calls[flow.mtls] += flow.count;
+    const turnedAway = flow.reason === 'plaintext-refused' || flow.reason === 'peer-not-verified';
+    if (flow.side === 'inbound' && flow.destination.namespace === namespace && !turnedAway) calls[flow.mtls] += flow.count;
   }
   return calls;
 }

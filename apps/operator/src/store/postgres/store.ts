@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { canonicalJson } from '@sallyport/shared/push';
+import { canonicalJson } from '@sallyport/shared/mesh';
 import { type Kind, parseResource, type Resource, type ResourceOf, type Status } from '@sallyport/shared/resources';
 import { Prisma, type Resource as Row } from '../../generated/prisma/client.ts';
 import { mergeOwned } from '../ownership.ts';

@@ -1,0 +1,128 @@
+import { X509Certificate } from 'node:crypto';
+import { parseSpiffeId } from '@sallyport/shared/mesh';
+import { type CompiledWorkloadPolicy, compileWorkloadPolicy } from '@sallyport/shared/policy';
+import type { ConfigEntry, ServiceConfig } from '@sallyport/shared/push';
+import type { AuthorizationPolicy, MeshSpec, PeerAuthentication, Workload } from '@sallyport/shared/resources';
+import { type ConfigProblem, type ConfigSet, RefusedConfigError } from '../config-stream/config-set.ts';
+
+/** One workload that this proxy serves, with its policy ready to be asked. */
+export interface ServedWorkload {
+  readonly namespace: string;
+  readonly name: string;
+  readonly spiffeId: string;
+  readonly spec: Workload['spec'];
+  /** Services that select it, by the workload port they lead to. */
+  readonly serviceByPort: ReadonlyMap<number, string>;
+  readonly policy: CompiledWorkloadPolicy;
+}
+
+/** Everything the hot path looks at. Immutable: a change is a new snapshot. */
+export interface Snapshot {
+  readonly version: string;
+  readonly mesh: MeshSpec;
+  readonly roots: readonly string[];
+  readonly workloads: readonly ServedWorkload[];
+  /** By `namespace/name`. */
+  readonly services: ReadonlyMap<string, ServiceConfig>;
+}
+
+interface Sorted {
+  readonly mesh: MeshSpec;
+  readonly roots: readonly string[];
+  readonly workloads: readonly Extract<ConfigEntry, { type: 'workload' }>['value'][];
+  readonly services: readonly ServiceConfig[];
+  readonly authorizationPolicies: readonly AuthorizationPolicy[];
+  readonly peerAuthentications: readonly PeerAuthentication[];
+}
+
+/**
+ * Compiles a complete set.
+ *
+ * @throws RefusedConfigError naming every entry that cannot be used
+ */
+export function compileSnapshot(set: ConfigSet, version: string, trustDomain: string): Snapshot {
+  const sorted = sort(set, trustDomain);
+  const problems: ConfigProblem[] = [];
+  const workloads: ServedWorkload[] = [];
+  for (const value of sorted.workloads) {
+    const name = `workload/${value.resource.metadata.namespace ?? ''}/${value.resource.metadata.name}`;
+    try {
+      workloads.push(compileWorkload(value, sorted, trustDomain));
+    } catch (error) {
+      problems.push({ name: culprit(value, sorted) ?? name, message: (error as Error).message });
+    }
+  }
+  if (problems.length > 0) throw new RefusedConfigError(problems);
+  const services = new Map(sorted.services.map((service) => [`${service.namespace}/${service.name}`, service]));
+  return { version, mesh: sorted.mesh, roots: sorted.roots, workloads, services };
+}
+
+function sort(set: ConfigSet, trustDomain: string): Sorted {
+  const entries = [...set.values()].map(({ entry }) => entry);
+  const mesh = entries.find((entry) => entry.type === 'mesh')?.value.spec;
+  const bundle = entries.find((entry) => entry.type === 'bundle')?.value;
+  if (!mesh) throw refuse('mesh', 'is missing');
+  if (mesh.trustDomain !== trustDomain) throw refuse('mesh', `has trust domain ${mesh.trustDomain}; this proxy belongs to ${trustDomain}`);
+  if (!bundle) throw refuse('bundle', 'is missing');
+  checkBundle(bundle, trustDomain);
+  return {
+    mesh,
+    roots: bundle.roots,
+    workloads: entries.flatMap((entry) => (entry.type === 'workload' ? [entry.value] : [])),
+    services: entries.flatMap((entry) => (entry.type === 'service' ? [entry.value] : [])),
+    authorizationPolicies: entries.flatMap((entry) => (entry.type === 'authz' ? [entry.value] : [])),
+    peerAuthentications: entries.flatMap((entry) => (entry.type === 'peer' ? [entry.value] : [])),
+  };
+}
+
+function checkBundle(bundle: { readonly trustDomain: string; readonly roots: readonly string[] }, trustDomain: string): void {
+  if (bundle.trustDomain !== trustDomain) throw refuse('bundle', `is of trust domain ${bundle.trustDomain}`);
+  if (bundle.roots.length === 0) throw refuse('bundle', 'has no root: nobody could be trusted');
+  for (const root of bundle.roots) {
+    try {
+      // Parsing is the check: a root that OpenSSL cannot read would break every handshake.
+      if (!new X509Certificate(root).ca) throw new Error('not a CA');
+    } catch {
+      throw refuse('bundle', 'has a root that is not a readable CA certificate');
+    }
+  }
+}
+
+function refuse(name: string, message: string): RefusedConfigError {
+  return new RefusedConfigError([{ name, message }]);
+}
+
+function compileWorkload(value: Sorted['workloads'][number], sorted: Sorted, trustDomain: string): ServedWorkload {
+  const { metadata, spec } = value.resource;
+  const namespace = metadata.namespace;
+  if (namespace === undefined) throw new Error('has no namespace');
+  if (parseSpiffeId(value.spiffeId).trustDomain !== trustDomain) throw new Error(`identity ${value.spiffeId} is of another trust domain`);
+  return {
+    namespace,
+    name: metadata.name,
+    spiffeId: value.spiffeId,
+    spec,
+    // The first service that leads to a port names it (push protocol).
+    serviceByPort: new Map([...value.services].reverse().map(({ name, targetPort }) => [targetPort, name])),
+    policy: compileWorkloadPolicy({
+      mesh: sorted.mesh,
+      workload: { namespace, labels: metadata.labels ?? {} },
+      authorizationPolicies: sorted.authorizationPolicies,
+      peerAuthentications: sorted.peerAuthentications,
+    }),
+  };
+}
+
+/** The policy that does not compile by itself, if it was one. */
+function culprit(value: Sorted['workloads'][number], sorted: Sorted): string | null {
+  const { metadata } = value.resource;
+  const workload = { namespace: metadata.namespace ?? '', labels: metadata.labels ?? {} };
+  for (const policy of sorted.authorizationPolicies) {
+    try {
+      compileWorkloadPolicy({ mesh: sorted.mesh, workload, authorizationPolicies: [policy], peerAuthentications: [] });
+    } catch {
+      return `authz/${policy.metadata.namespace ?? ''}/${policy.metadata.name}`;
+    }
+  }
+  return null;
+}

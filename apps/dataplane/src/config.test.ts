@@ -1,0 +1,29 @@
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { readConfiguration } from './config.ts';
+
+const good = {
+  SALLYPORT_PROXY: 'node-a',
+  SALLYPORT_ROLE: 'node',
+  SALLYPORT_TRUST_DOMAIN: 'mesh.test',
+  SALLYPORT_JOIN_URL: 'https://127.0.0.1:7001',
+  SALLYPORT_STREAM_URL: 'https://127.0.0.1:7002',
+  SALLYPORT_BOOTSTRAP_BUNDLE_FILE: '/b.pem',
+  SALLYPORT_STATE_DIR: '/nonexistent/state',
+};
+
+it('reads the environment with its defaults, ignoring variables it does not know', () => {
+  expect(readConfiguration({ ...good, SALLYPORT_OTHER: 'x' })).toMatchObject({ proxy: 'node-a', role: 'node', joinTokenFile: null, adminPort: 0, reportInterval: 2000, logLevel: 'info' });
+});
+
+it('names every variable that is wrong, on one line', () => {
+  const broken = { ...good, SALLYPORT_ROLE: 'gateway', SALLYPORT_JOIN_URL: 'http://127.0.0.1', SALLYPORT_STATE_DIR: '' };
+  expect(() => readConfiguration(broken)).toThrow(/^cannot start: [^\n]*SALLYPORT_ROLE: [^\n]*SALLYPORT_JOIN_URL: must be an https[^\n]*SALLYPORT_STATE_DIR is not set$/);
+});
+
+it('ends the process with 2 and one line', () => {
+  const main = fileURLToPath(new URL('main.ts', import.meta.url));
+  const result = spawnSync(process.execPath, [main], { env: { ...good, SALLYPORT_PROXY: '' }, encoding: 'utf8' });
+  expect(result).toMatchObject({ status: 2, stderr: 'cannot start: SALLYPORT_PROXY is not set\n', stdout: '' });
+});

@@ -1,0 +1,74 @@
+import { z } from 'zod';
+import { isTrustDomain } from '@sallyport/shared/mesh';
+import { dnsLabel, duration, durationMs } from '@sallyport/shared/resources';
+
+/** What a proxy process is told by its environment. Times in milliseconds. */
+export interface ProxyConfig {
+  readonly proxy: string;
+  readonly role: 'node' | 'sidecar';
+  readonly trustDomain: string;
+  readonly joinUrl: URL;
+  readonly streamUrl: URL;
+  readonly joinTokenFile: string | null;
+  readonly bootstrapBundleFile: string;
+  readonly stateDir: string;
+  readonly adminPort: number;
+  readonly reportInterval: number;
+  readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
+}
+
+/** Raised for an environment that cannot be used; the message names each variable and what it must be. */
+class InvalidConfigurationError extends Error {
+  override readonly name = 'InvalidConfigurationError';
+}
+
+const operatorUrl = z.url({ protocol: /^https$/, error: 'must be an https:// URL' }).transform((text) => new URL(text));
+const filePath = z.string().min(1).max(4096);
+
+const environment = z.object({
+  SALLYPORT_PROXY: dnsLabel,
+  SALLYPORT_ROLE: z.enum(['node', 'sidecar']),
+  SALLYPORT_TRUST_DOMAIN: z.string().refine(isTrustDomain, 'must be 1 to 255 characters of [a-z0-9._-]'),
+  SALLYPORT_JOIN_URL: operatorUrl,
+  SALLYPORT_STREAM_URL: operatorUrl,
+  SALLYPORT_JOIN_TOKEN_FILE: filePath.optional(),
+  SALLYPORT_BOOTSTRAP_BUNDLE_FILE: filePath,
+  SALLYPORT_STATE_DIR: filePath,
+  SALLYPORT_ADMIN_PORT: z.coerce.number().int().min(0).max(65_535).default(0),
+  SALLYPORT_REPORT_INTERVAL: duration.default('2s'),
+  SALLYPORT_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+});
+
+/**
+ * Reads the `SALLYPORT_*` variables.
+ *
+ * @throws InvalidConfigurationError on one line, naming every variable that is missing or wrong
+ */
+export function readConfiguration(env: Readonly<Record<string, string | undefined>>): ProxyConfig {
+  // An empty variable is how shells and unit files say "not set".
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const result = environment.safeParse(given);
+  if (!result.success) {
+    const problems = result.error.issues.map((issue) => describe(issue, given));
+    throw new InvalidConfigurationError(`cannot start: ${problems.join('; ')}`);
+  }
+  const e = result.data;
+  return Object.freeze({
+    proxy: e.SALLYPORT_PROXY,
+    role: e.SALLYPORT_ROLE,
+    trustDomain: e.SALLYPORT_TRUST_DOMAIN,
+    joinUrl: e.SALLYPORT_JOIN_URL,
+    streamUrl: e.SALLYPORT_STREAM_URL,
+    joinTokenFile: e.SALLYPORT_JOIN_TOKEN_FILE ?? null,
+    bootstrapBundleFile: e.SALLYPORT_BOOTSTRAP_BUNDLE_FILE,
+    stateDir: e.SALLYPORT_STATE_DIR,
+    adminPort: e.SALLYPORT_ADMIN_PORT,
+    reportInterval: Math.max(100, durationMs(e.SALLYPORT_REPORT_INTERVAL)),
+    logLevel: e.SALLYPORT_LOG_LEVEL,
+  });
+}
+
+function describe(issue: z.core.$ZodIssue, given: Readonly<Record<string, string | undefined>>): string {
+  const name = String(issue.path[0]);
+  return given[name] === undefined ? `${name} is not set` : `${name}: ${issue.message}`;
+}

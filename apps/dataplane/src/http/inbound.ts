@@ -1,0 +1,170 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Decision } from '@sallyport/shared/policy';
+import { authorize } from '../authz/authorize.ts';
+import { formatAddress } from '../listener/address.ts';
+import { dialPlaintext } from '../listener/dial.ts';
+import { type InboundHandler, type InboundTarget, inboundFacts, type PeerConnection } from '../listener/inbound-port.ts';
+import { OpenCalls } from '../tcp/open-calls.ts';
+import type { FlowFacts } from '../telemetry/flow-counter.ts';
+import type { Recorder } from '../telemetry/recorder.ts';
+import { PooledAgent } from './agents.ts';
+import { type ForwardOutcome, type ForwardPlan, forward, refuse } from './forward.ts';
+import { distinct, endToEnd, framing, type HeaderPair, isReserved, requestProblem, traceParent } from './headers.ts';
+import { HttpServer, type UpgradeRequest } from './server.ts';
+
+/** One request with what is known about it before it is decided. */
+interface Call {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly upgrade: UpgradeRequest | null;
+  readonly peer: PeerConnection;
+  readonly target: InboundTarget;
+  readonly headers: readonly HeaderPair[];
+  readonly trace: { readonly header: string; readonly traceId: string };
+}
+
+/** Serves an HTTP port: every request is decided by policy, then forwarded to the application in its normal form. */
+export class InboundHttp implements InboundHandler {
+  readonly #target: () => InboundTarget;
+  readonly #recorder: Recorder;
+  readonly #server: HttpServer;
+  readonly #switched: OpenCalls;
+  readonly #peers = new WeakMap<Socket, PeerConnection>();
+  #app: { readonly address: string; readonly agent: PooledAgent } | null = null;
+
+  constructor(target: () => InboundTarget, recorder: Recorder) {
+    this.#target = target;
+    this.#recorder = recorder;
+    this.#switched = new OpenCalls(recorder);
+    this.#server = new HttpServer({
+      request: (req, res, upgrade) => {
+        this.#handle(req, res, upgrade).catch((error: unknown) => {
+          req.socket.destroy();
+          recorder.defect(error);
+        });
+      },
+      malformed: (socket) => this.#malformed(socket),
+    });
+  }
+
+  accept(connection: PeerConnection): void {
+    this.#peers.set(connection.socket, connection);
+    this.#server.accept(connection.socket);
+  }
+
+  recheck(): void {
+    this.#switched.recheck();
+  }
+
+  async close(grace: number): Promise<void> {
+    await Promise.all([this.#server.close(grace), this.#switched.close(grace)]);
+    this.#app?.agent.retire();
+  }
+
+  async #handle(req: IncomingMessage, res: ServerResponse, upgrade: UpgradeRequest | null): Promise<void> {
+    const peer = this.#peers.get(req.socket);
+    if (!peer) return void req.socket.destroy();
+    const target = this.#target();
+    // What the peer says about identity or verdicts is dropped before policy looks.
+    const headers = endToEnd(req.rawHeaders, isReserved);
+    const call: Call = { req, res, upgrade, peer, target, headers, trace: traceParent(req) };
+    const problem = requestProblem(req);
+    if (problem) return this.#refuse(call, problem.status, problem.message, { reason: 'bad-request' });
+    const decision = this.#decide(call);
+    if (decision.effect === 'DENY') {
+      const { status, reason, policy, normalizedPath: path } = decision;
+      const text = status === 400 ? `path rejected: ${decision.explanation}` : 'access denied';
+      return this.#refuse(call, status, text, { reason, policy, path });
+    }
+    await this.#forward(call, decision);
+  }
+
+  #decide({ req, peer, target, headers }: Call): Decision {
+    const facts = { method: req.method ?? '', host: req.headers.host ?? '', path: req.url ?? '', headers: distinct(headers) };
+    return authorize(target.workload, target.port, peer, facts);
+  }
+
+  #refuse(call: Call, status: number, text: string, why: Pick<FlowFacts, 'reason'> & Partial<FlowFacts>): void {
+    const facts: FlowFacts = { ...factsOf(call), verdict: 'denied', ...why };
+    this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: call.trace.traceId });
+    refuse(call.req, call.res, status, why.reason ?? 'policy-deny', text, this.#mustClose(call.peer));
+  }
+
+  async #forward(call: Call, decision: Decision): Promise<void> {
+    const { req, res } = call;
+    const facts: FlowFacts = { ...factsOf(call), path: decision.normalizedPath, policy: decision.policy };
+    const plan = this.#plan(call, decision, facts);
+    let outcome = await forward(req, res, plan);
+    if (outcome.kind === 'unreachable' && outcome.retryable) outcome = await forward(req, res, plan);
+    this.#finish(call, facts, outcome);
+  }
+
+  #finish(call: Call, facts: FlowFacts, { kind, error, answer, received, sent }: ForwardOutcome): void {
+    const { traceId } = call.trace;
+    // A switched connection was counted when it began.
+    if (answer?.statusCode === 101 && call.upgrade) return;
+    const amounts = { count: 1, bytesReceived: received, bytesSent: sent };
+    if (kind !== 'unreachable') return this.#recorder.record({ facts, amounts, traceId });
+    this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason: 'upstream-unreachable' }, amounts, traceId });
+    this.#recorder.unreachable(facts, error?.message ?? '');
+    refuse(call.req, call.res, 503, 'upstream-unreachable', 'the application does not answer', this.#mustClose(call.peer));
+  }
+
+  #plan(call: Call, decision: Decision, facts: FlowFacts): ForwardPlan {
+    const { req, upgrade, peer, target, headers, trace } = call;
+    const mark = (req.url ?? '').indexOf('?');
+    const query = mark < 0 ? '' : (req.url ?? '').slice(mark);
+    const own = target.workload.spiffeId;
+    const added: HeaderPair[] = [...framing(req), ['traceparent', trace.header]];
+    // Envoy's form of the header: who we are, and who the verified peer is. Plaintext peers have no identity to state.
+    if (peer.principal !== null) added.push(['x-forwarded-client-cert', `By=${own};URI=${peer.principal}`]);
+    if (upgrade) added.push(['connection', 'Upgrade'], ['upgrade', 'websocket']);
+    return {
+      agent: this.#agent(target),
+      path: `${decision.normalizedPath ?? '/'}${query}`,
+      headers: [...headers.filter(([name]) => name.toLowerCase() !== 'traceparent'), ...added],
+      dropFromAnswer: (name) => name.startsWith('x-sallyport-'),
+      close: this.#mustClose(peer),
+      upgrade,
+      switched: (client, upstream) => {
+        this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: trace.traceId });
+        this.#switched.join(client, upstream, facts, peer.retireAt, () => this.#stillAllowed(call));
+      },
+    };
+  }
+
+  #stillAllowed(call: Call): boolean {
+    const now = { ...call, target: this.#target() };
+    const decision = this.#decide(now);
+    if (decision.effect === 'ALLOW') return true;
+    const { reason, policy, normalizedPath: path } = decision;
+    const facts: FlowFacts = { ...factsOf(now), verdict: 'denied', reason, policy, path };
+    this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: call.trace.traceId });
+    return false;
+  }
+
+  #agent({ app }: InboundTarget): PooledAgent {
+    const address = formatAddress(app);
+    if (this.#app?.address !== address) {
+      this.#app?.agent.retire();
+      this.#app = { address, agent: new PooledAgent(() => dialPlaintext(app, false)) };
+    }
+    return this.#app.agent;
+  }
+
+  #mustClose(peer: PeerConnection): boolean {
+    return this.#server.closing || Date.now() > peer.retireAt;
+  }
+
+  #malformed(socket: Socket): void {
+    const peer = this.#peers.get(socket);
+    if (!peer) return;
+    const facts: FlowFacts = { ...inboundFacts(this.#target(), peer.principal, peer.ip), verdict: 'denied', reason: 'bad-request' };
+    this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: null });
+  }
+}
+
+function factsOf({ req, peer, target }: Call): FlowFacts {
+  return { ...inboundFacts(target, peer.principal, peer.ip), method: req.method?.slice(0, 64) ?? null };
+}

@@ -1,0 +1,119 @@
+import type { z } from 'zod';
+import { proxySpiffeId } from '@sallyport/shared/mesh';
+import { type reportRequest, svidRequest, svidResponse } from '@sallyport/shared/push';
+import type { OperatorLink } from '../config-stream/operator-link.ts';
+import type { ProxyConfig } from '../config.ts';
+import type { Log } from '../telemetry/log.ts';
+import { Credentials, TrustBundle } from './credentials.ts';
+import { Enrolment, type SvidResponse } from './enrolment.ts';
+import { SvidRenewal } from './svid-renewal.ts';
+import { machineKey } from './state-dir.ts';
+
+export type HeldSvid = z.infer<typeof reportRequest>['svids'][number];
+
+/** A workload with the identity that it has by its configuration. */
+export interface IdentifiedWorkload {
+  readonly namespace: string;
+  readonly name: string;
+  readonly spiffeId: string;
+}
+
+interface HeldIdentity {
+  readonly workload: { readonly namespace: string; readonly name: string };
+  readonly credentials: Credentials;
+  readonly renewal: SvidRenewal;
+}
+
+/** All identities of this process: the proxy's own and one for each workload that it serves. */
+export class Identities {
+  readonly own: Credentials;
+  readonly bundle = new TrustBundle();
+  readonly #enrolment: Enrolment;
+  readonly #log: Log;
+  readonly #workloads = new Map<string, HeldIdentity>();
+  #renewal: SvidRenewal | null = null;
+  #link: OperatorLink | null = null;
+
+  constructor(config: ProxyConfig, log: Log) {
+    this.#log = log;
+    this.own = new Credentials(proxySpiffeId(config.trustDomain, config.proxy), this.bundle);
+    this.#enrolment = new Enrolment(config, machineKey(config.stateDir));
+    this.bundle.replace(this.#enrolment.roots());
+    this.bundle.onChange(() => this.#enrolment.remember(this.bundle.roots));
+  }
+
+  /** Starts to get and renew the proxy's own SVID. */
+  start(link: OperatorLink): void {
+    this.#link = link;
+    this.#renewal = new SvidRenewal(this.own, this.bundle, (csr) => this.#issueOwn(csr), this.#log);
+    this.#renewal.start();
+  }
+
+  /** Brings the held identities in line with the workloads now served. A changed SPIFFE ID is a new identity. */
+  serve(workloads: readonly IdentifiedWorkload[]): void {
+    const wanted = new Map(workloads.map((workload) => [keyOf(workload), workload]));
+    for (const [key, held] of this.#workloads) {
+      if (wanted.has(key)) continue;
+      this.#workloads.delete(key);
+      void held.renewal.stop().then(() => held.credentials.dispose());
+    }
+    for (const [key, workload] of wanted) {
+      if (!this.#workloads.has(key)) this.#workloads.set(key, this.#hold(workload));
+    }
+  }
+
+  /** @throws Error when the workload is not served here: a defect of the caller */
+  credentialsOf(workload: IdentifiedWorkload): Credentials {
+    const held = this.#workloads.get(keyOf(workload));
+    if (!held) throw new Error(`no identity is held for workload ${keyOf(workload)}`);
+    return held.credentials;
+  }
+
+  /** Every SVID held now, for reports and metrics. */
+  held(): HeldSvid[] {
+    const all: { workload: HeldIdentity['workload'] | null; credentials: Credentials }[] = [{ workload: null, credentials: this.own }, ...this.#workloads.values()];
+    return all.flatMap(({ workload, credentials: { svid } }) =>
+      svid ? [{ spiffeId: svid.spiffeId, serial: svid.serial, notAfter: svid.notAfter, workload }] : [],
+    );
+  }
+
+  /** SPIFFE IDs that have no valid SVID at `now`: why this proxy is not ready. */
+  lacking(now: number): string[] {
+    const all = [this.own, ...[...this.#workloads.values()].map((held) => held.credentials)];
+    return all.filter(({ svid }) => !svid || svid.notAfter <= now).map(({ spiffeId }) => spiffeId);
+  }
+
+  async stop(): Promise<void> {
+    const renewals = [...this.#workloads.values()].map((held) => held.renewal.stop());
+    await Promise.all([this.#renewal?.stop(), ...renewals]);
+  }
+
+  #hold({ namespace, name, spiffeId }: IdentifiedWorkload): HeldIdentity {
+    const credentials = new Credentials(spiffeId, this.bundle);
+    const workload = { namespace, name };
+    const renewal = new SvidRenewal(credentials, this.bundle, (csr) => this.#issue({ workload, csr }), this.#log);
+    renewal.start();
+    return { workload, credentials, renewal };
+  }
+
+  #issue(body: z.input<typeof svidRequest>): Promise<SvidResponse> {
+    if (!this.#link) return Promise.reject(new Error('the link to the operator is not up yet'));
+    return this.#link.post('/v1/svid', body, svidResponse);
+  }
+
+  /** Renews over the stream while the present SVID is good; otherwise, or when that fails, by the machine key. */
+  async #issueOwn(csr: string): Promise<SvidResponse> {
+    const svid = this.own.svid;
+    if (!svid || svid.notAfter <= Date.now()) return this.#enrolment.attest(csr);
+    try {
+      return await this.#issue({ workload: null, csr });
+    } catch (error) {
+      this.#log.debug({ reason: (error as Error).message }, 'renewal over the stream failed; using the machine key');
+      return this.#enrolment.attest(csr);
+    }
+  }
+}
+
+function keyOf({ namespace, name, spiffeId }: IdentifiedWorkload): string {
+  return `${namespace}/${name} ${spiffeId}`;
+}

@@ -1,0 +1,74 @@
+import type { Socket } from 'node:net';
+import type { ServedWorkload, Snapshot } from '../authz/snapshot.ts';
+import type { Credentials } from '../identity/credentials.ts';
+import type { Endpoint } from '../http/route.ts';
+import type { FlowFacts } from '../telemetry/flow-counter.ts';
+import type { Address } from './address.ts';
+import { GatedServer } from './gated-server.ts';
+
+type OutboundSpec = ServedWorkload['spec']['outbound'][number];
+
+/** What an outbound listener serves at present: whose calls enter here, and what they can reach. */
+export interface OutboundTarget {
+  readonly workload: ServedWorkload;
+  readonly spec: OutboundSpec;
+  readonly credentials: Credentials;
+  readonly snapshot: Snapshot;
+}
+
+/** Serves the workload's own calls by one protocol. */
+export interface OutboundHandler {
+  accept(socket: Socket): void;
+  /** Lets go of what the present target does not name any more. */
+  refresh(): void;
+  close(grace: number): Promise<void>;
+}
+
+/** One place where a workload's calls enter the proxy. */
+export class OutboundPort {
+  readonly server: GatedServer;
+  readonly #createHandler: (target: () => OutboundTarget) => OutboundHandler;
+  #target: OutboundTarget;
+  #handler: OutboundHandler;
+
+  constructor(address: Address, target: OutboundTarget, createHandler: (target: () => OutboundTarget) => OutboundHandler) {
+    this.#createHandler = createHandler;
+    this.#target = target;
+    this.#handler = createHandler(() => this.#target);
+    this.server = new GatedServer(address, (socket) => this.#handler.accept(socket));
+  }
+
+  update(target: OutboundTarget): void {
+    const before = this.#target;
+    this.#target = target;
+    if (target.spec.protocol !== before.spec.protocol || target.credentials !== before.credentials) {
+      // Another protocol or another identity: nothing that is open may be used for it.
+      void this.#handler.close(0);
+      this.#handler = this.#createHandler(() => this.#target);
+    }
+    this.#handler.refresh();
+  }
+
+  /** Stops accepting, finishes what is in flight within `grace` ms, then breaks the rest. */
+  async close(grace: number): Promise<void> {
+    this.server.stop();
+    await this.#handler.close(grace);
+    this.server.destroy();
+  }
+}
+
+/** Facts of a call by the workload, as allowed and without HTTP parts: callers overwrite what differs. */
+export function outboundFacts({ workload, spec }: OutboundTarget, destination: FlowFacts['destination'], endpoint: Endpoint | null): FlowFacts {
+  return {
+    side: 'outbound',
+    source: { principal: workload.spiffeId, ip: workload.spec.address },
+    destination: endpoint ? { ...destination, workload: endpoint.workload, port: endpoint.port } : destination,
+    protocol: spec.protocol,
+    method: null,
+    path: null,
+    mtls: endpoint === null ? 'unknown' : endpoint.spiffeId === null ? 'plaintext' : 'mutual',
+    verdict: 'allowed',
+    reason: null,
+    policy: null,
+  };
+}

@@ -1,0 +1,200 @@
+import { compileSnapshot, type Snapshot } from './authz/snapshot.ts';
+import type { ProxyConfig } from './config.ts';
+import { type ConfigSet, RefusedConfigError } from './config-stream/config-set.ts';
+import { ConfigStream } from './config-stream/config-stream.ts';
+import { OperatorLink } from './config-stream/operator-link.ts';
+import { SavedConfigFile } from './config-stream/saved-config.ts';
+import { InboundHttp } from './http/inbound.ts';
+import { OutboundHttp } from './http/outbound.ts';
+import { Identities } from './identity/identities.ts';
+import { prepareStateDirectory } from './identity/state-dir.ts';
+import { Listeners } from './listener/listeners.ts';
+import { InboundTcp } from './tcp/inbound.ts';
+import { OutboundTcp } from './tcp/outbound.ts';
+import { type AdminServer, startAdmin } from './telemetry/admin.ts';
+import { FlowCounter } from './telemetry/flow-counter.ts';
+import type { Log } from './telemetry/log.ts';
+import { Metrics } from './telemetry/metrics.ts';
+import { Recorder } from './telemetry/recorder.ts';
+import { Reporter } from './telemetry/reporter.ts';
+
+/** The operator speaks at least every 10 s; three times that is silence. */
+const STREAM_IDLE_MS = 30_000;
+const DRAIN_MS = 5_000;
+const LAST_REPORT_MS = 3_000;
+const RETRY_SAVED_MS = 2_000;
+
+/** What runs: a configuration set and its compiled form. `confirmedAt` in ms since the epoch. */
+interface Running {
+  readonly set: ConfigSet;
+  readonly snapshot: Snapshot;
+  readonly confirmedAt: number;
+}
+
+/** One proxy: wires the rooms together and takes configurations into use, all or nothing. */
+export class Proxy {
+  readonly #config: ProxyConfig;
+  readonly #log: Log;
+  readonly #identities: Identities;
+  readonly #link: OperatorLink;
+  readonly #saved: SavedConfigFile;
+  readonly #listeners: Listeners;
+  readonly #reporter: Reporter;
+  readonly #metrics: Metrics;
+  #stream: ConfigStream | null = null;
+  #running: Running | null = null;
+  #admin: AdminServer | null = null;
+  #turn: Promise<void> = Promise.resolve();
+  #stopping = false;
+
+  /** @throws Error naming the file when the state directory or the bootstrap bundle cannot be used */
+  constructor(config: ProxyConfig, log: Log) {
+    this.#config = config;
+    this.#log = log;
+    prepareStateDirectory(config.stateDir);
+    this.#identities = new Identities(config, log);
+    this.#link = new OperatorLink(config.streamUrl, config.trustDomain, this.#identities.own);
+    this.#saved = new SavedConfigFile(config.stateDir);
+    const counter = new FlowCounter(config.proxy);
+    this.#metrics = new Metrics({
+      configAge: () => this.#configAge(),
+      svids: () => this.#identities.held(),
+      pendingReports: () => this.#reporter.pending,
+    });
+    const recorder = new Recorder(counter, this.#metrics, log);
+    this.#listeners = this.#createListeners(recorder);
+    this.#reporter = new Reporter({
+      link: this.#link,
+      counter,
+      context: () => ({
+        svids: this.#identities.held(),
+        configVersion: this.#running?.snapshot.version ?? null,
+        configAgeSeconds: this.#configAge(),
+      }),
+      flush: () => recorder.flush(),
+      interval: config.reportInterval,
+      log,
+    });
+  }
+
+  /** Port of the admin server on 127.0.0.1; 0 before {@link start}. */
+  get adminPort(): number {
+    return this.#admin?.port ?? 0;
+  }
+
+  /** What keeps this proxy from being ready; empty when nothing does. */
+  unready(): string[] {
+    const reasons = this.#identities.lacking(Date.now()).map((id) => `no valid SVID for ${id}`);
+    if (!this.#running) reasons.unshift('never configured: nothing is accepted');
+    return reasons;
+  }
+
+  /** Serves the last good configuration, then follows the operator. @throws Error when the admin port is taken */
+  async start(): Promise<void> {
+    const { adminPort, proxy, role } = this.#config;
+    this.#admin = await startAdmin(adminPort, { unready: () => this.unready(), metrics: this.#metrics, config: () => this.#dump() });
+    this.#log.info({ role, adminPort: this.#admin.port }, 'proxy started');
+    this.#identities.start(this.#link);
+    const initial = await this.#useSaved();
+    const stream = new ConfigStream({
+      proxy,
+      link: this.#link,
+      apply: (set, version) => this.#inTurn(() => this.#apply(set, version, Date.now())),
+      initial,
+      idleLimit: STREAM_IDLE_MS,
+      log: this.#log,
+    });
+    this.#stream = stream;
+    stream.start();
+    this.#reporter.start();
+  }
+
+  /** Stops accepting, finishes what is in flight (at most 5 s), delivers the last report and ends. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#stream?.stop();
+    await this.#listeners.close(DRAIN_MS);
+    await this.#reporter.stop(LAST_REPORT_MS);
+    await this.#identities.stop();
+    this.#link.close();
+    this.#admin?.close();
+    this.#log.info('proxy stopped');
+  }
+
+  #createListeners(recorder: Recorder): Listeners {
+    return new Listeners({
+      trustDomain: this.#config.trustDomain,
+      recorder,
+      credentialsOf: (workload) => this.#identities.credentialsOf(workload),
+      createHandler: (target) => (target().protocol === 'http' ? new InboundHttp(target, recorder) : new InboundTcp(target, recorder)),
+      createOutbound: (target) => (target().spec.protocol === 'http' ? new OutboundHttp(target, recorder) : new OutboundTcp(target, recorder)),
+    });
+  }
+
+  /** Serves the last good configuration if there is one that can be used; returns it, or the empty set. */
+  async #useSaved(): Promise<ConfigSet> {
+    try {
+      const saved = this.#saved.read();
+      if (!saved) return new Map();
+      await this.#inTurn(() => this.#apply(saved.set, saved.version, saved.confirmedAt));
+      this.#log.info({ version: saved.version, confirmedAt: new Date(saved.confirmedAt).toISOString() }, 'last good configuration in use');
+      return saved.set;
+    } catch (error) {
+      this.#log.error({ reason: (error as Error).message }, 'saved configuration not used yet; nothing is accepted');
+      // A predecessor may still hold the ports while it drains.
+      if (error instanceof RefusedConfigError) this.#useSavedLater();
+      return new Map();
+    }
+  }
+
+  #useSavedLater(): void {
+    const timer = setTimeout(() => {
+      if (!this.#running && !this.#stopping) void this.#useSaved();
+    }, RETRY_SAVED_MS);
+    timer.unref();
+  }
+
+  /** One configuration at a time. */
+  #inTurn(apply: () => Promise<void>): Promise<void> {
+    const result = this.#turn.then(apply);
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+
+  async #apply(set: ConfigSet, version: string, confirmedAt: number): Promise<void> {
+    const snapshot = compileSnapshot(set, version, this.#config.trustDomain);
+    // Identities first: a listener takes its credentials from them. Those of the present configuration stay until it is left.
+    this.#identities.serve([...(this.#running?.snapshot.workloads ?? []), ...snapshot.workloads]);
+    try {
+      const prepared = await this.#listeners.prepare(snapshot);
+      this.#identities.bundle.replace(snapshot.roots);
+      this.#running = { set, snapshot, confirmedAt };
+      prepared.commit();
+    } finally {
+      this.#identities.serve(this.#running?.snapshot.workloads ?? []);
+    }
+    this.#save();
+  }
+
+  #save(): void {
+    const { set, snapshot, confirmedAt } = this.#running ?? {};
+    if (!set || !snapshot || confirmedAt === undefined) return;
+    try {
+      this.#saved.write({ version: snapshot.version, confirmedAt, set });
+    } catch (error) {
+      this.#log.error({ reason: (error as Error).message }, 'configuration in use but not saved; a restart without the operator would use an older one');
+    }
+  }
+
+  /** Seconds since the operator stood behind what runs; null when nothing runs. */
+  #configAge(): number | null {
+    if (!this.#running) return null;
+    const confirmed = Math.max(this.#running.confirmedAt, this.#stream?.confirmedAt ?? 0);
+    return Math.max(0, Math.round((Date.now() - confirmed) / 1000));
+  }
+
+  #dump(): unknown {
+    const entries = [...(this.#running?.set ?? [])].map(([name, { hash }]) => ({ name, hash }));
+    return { proxy: this.#config.proxy, version: this.#running?.snapshot.version ?? null, ageSeconds: this.#configAge(), entries };
+  }
+}

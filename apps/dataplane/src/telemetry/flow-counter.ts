@@ -1,0 +1,109 @@
+import type { DenyEvent, Flow } from '@sallyport/shared/mesh';
+import { OTHER_PATH, pathShape, samplePath } from './path-shape.ts';
+
+/** What a call was. `path` is the normalised path, not its shape; null for TCP and for refused paths. */
+export type FlowFacts = Omit<Flow, 'reporter' | 'samplePath' | 'count' | 'bytesReceived' | 'bytesSent' | 'firstSeen' | 'lastSeen'>;
+
+/** How much of it. `count` is 0 when an open connection merely moved bytes. */
+export interface FlowAmounts {
+  readonly count: number;
+  /** Bytes from the source to the destination. */
+  readonly bytesReceived: number;
+  /** Bytes from the destination to the source. */
+  readonly bytesSent: number;
+}
+
+/** Everything counted since the last drain. `lost` tells that some calls had no room and are not in `flows`. */
+export interface CountedTelemetry {
+  readonly flows: Flow[];
+  readonly denies: DenyEvent[];
+  readonly lost: boolean;
+}
+
+type MutableFlow = { -readonly [K in keyof Flow]: Flow[K] };
+
+/** Counts calls exactly, by every dimension of {@link Flow}. Memory is bounded by `maxKeys`. */
+export class FlowCounter {
+  readonly #reporter: string;
+  readonly #maxKeys: number;
+  readonly #maxDenies: number;
+  #flows = new Map<string, MutableFlow>();
+  #denies: DenyEvent[] = [];
+  #lost = false;
+
+  /**
+   * @param maxKeys distinct flows before paths fall together as `{other}`; at four times as many, calls are lost
+   * @param maxDenies deny events kept; further denials are counted and have no event
+   */
+  constructor(reporter: string, maxKeys = 2_000, maxDenies = 500) {
+    this.#reporter = reporter;
+    this.#maxKeys = maxKeys;
+    this.#maxDenies = maxDenies;
+  }
+
+  /** Adds to the count of one kind of call at `now` (ms since the epoch). */
+  add(facts: FlowFacts, amounts: FlowAmounts, now: number): void {
+    const shaped = { ...facts, path: facts.path === null ? null : pathShape(facts.path) };
+    const flow = this.#find(shaped, facts.path, now);
+    if (!flow) {
+      this.#lost = true;
+      return;
+    }
+    flow.count += amounts.count;
+    flow.bytesReceived += amounts.bytesReceived;
+    flow.bytesSent += amounts.bytesSent;
+    flow.lastSeen = Math.max(flow.lastSeen, now);
+  }
+
+  /** Keeps a deny event when there is room. The denial itself is counted by {@link add}. */
+  deny(event: Omit<DenyEvent, 'reporter'>): void {
+    if (this.#denies.length >= this.#maxDenies) return;
+    const path = event.path === null ? null : event.path.slice(0, 1024);
+    this.#denies.push({ ...event, path, reporter: this.#reporter });
+  }
+
+  /** Hands over what was counted and starts anew. */
+  drain(): CountedTelemetry {
+    const result = { flows: [...this.#flows.values()], denies: this.#denies, lost: this.#lost };
+    this.#flows = new Map();
+    this.#denies = [];
+    this.#lost = false;
+    return result;
+  }
+
+  #find(facts: FlowFacts, path: string | null, now: number): MutableFlow | null {
+    const known = this.#flows.get(keyOf(facts));
+    if (known) return known;
+    if (this.#flows.size < this.#maxKeys) return this.#create(facts, path, now);
+    const other = facts.path === null ? facts : { ...facts, path: OTHER_PATH };
+    const overflow = this.#flows.get(keyOf(other));
+    if (overflow) return overflow;
+    return this.#flows.size < this.#maxKeys * 4 ? this.#create(other, path, now) : null;
+  }
+
+  #create(facts: FlowFacts, path: string | null, now: number): MutableFlow {
+    const flow: MutableFlow = {
+      ...facts,
+      reporter: this.#reporter,
+      samplePath: path === null ? null : samplePath(path),
+      count: 0,
+      bytesReceived: 0,
+      bytesSent: 0,
+      firstSeen: now,
+      lastSeen: now,
+    };
+    this.#flows.set(keyOf(facts), flow);
+    return flow;
+  }
+}
+
+/** NUL separates: it can be in none of the parts. */
+function keyOf(f: FlowFacts): string {
+  const { source: s, destination: d } = f;
+  const parts = [f.side, s.principal, s.ip, d.namespace, d.workload, d.service, d.port, f.protocol, f.method, f.path];
+  return [...parts, f.mtls, f.verdict, f.reason, f.policy].map(part).join('\0');
+}
+
+function part(value: string | number | null): string {
+  return value === null ? '\u0001' : String(value);
+}

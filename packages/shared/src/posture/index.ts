@@ -1,0 +1,1 @@
+export { strictBlockers, type StrictInput } from './strict.ts';
