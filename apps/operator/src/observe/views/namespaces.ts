@@ -3,6 +3,7 @@ import { buildGraph, windowViewOf } from '@sallyport/shared/graph';
 import { assessMaturity } from '@sallyport/shared/maturity';
 import type { MeshWorkload } from '@sallyport/shared/mesh';
 import { selects } from '@sallyport/shared/mesh';
+import { cleanDays, type CleanFacts, readCleanFacts } from '../../history/clean.ts';
 import { openSignals } from '../../history/signals.ts';
 import { namespaceMode, portModes } from '../modes.ts';
 import { namespacesOf, observe, type Observation } from '../observation.ts';
@@ -14,11 +15,17 @@ interface Context {
   readonly observation: Observation;
   readonly certificates: Awaited<ReturnType<typeof certificateItems>>;
   readonly signals: Awaited<ReturnType<typeof openSignals>>;
+  readonly clean: CleanFacts;
 }
 
 async function contextOf(sources: StrictSources, windowMs: number): Promise<Context> {
-  const [observation, certificates, signals] = await Promise.all([observe(sources, windowMs), certificateItems(sources), openSignals(sources.database)]);
-  return { sources, observation, certificates, signals };
+  const [observation, certificates, signals, clean] = await Promise.all([
+    observe(sources, windowMs),
+    certificateItems(sources),
+    openSignals(sources.database),
+    readCleanFacts(sources.database, sources.now()),
+  ]);
+  return { sources, observation, certificates, signals, clean };
 }
 
 /** All namespaces with mode, protection of what arrived, and stage. */
@@ -99,9 +106,10 @@ function maturityOf(context: Context, namespace: string): MaturityView {
     undeclaredEdges: edges.filter((edge) => edge.state === 'undeclared').length,
     declaredEdges: edges.filter((edge) => edge.declared).length,
     now: observation.now,
+    cleanDays: cleanDays(context.clean, namespace, observation.coverageOf(namespace).proxies.map((proxy) => proxy.name), observation.now),
     openCriticalSignals: signals.length,
     // Not observed by this version: each criterion that needs one of them says so and stays indeterminate.
-    unusedGrants: null, egressDeclared: null, jwt: null, federation: null, gitOps: null, evidenceVerifiedAt: null, cleanDays: null,
+    unusedGrants: null, egressDeclared: null, jwt: null, federation: null, gitOps: null, evidenceVerifiedAt: null,
   });
 }
 
