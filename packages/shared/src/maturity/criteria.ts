@@ -96,7 +96,8 @@ export const CRITERIA: readonly CriterionRule[] = [
     link: page('/signals'),
     assess: (input) => {
       if (input.cleanDays === null) return unknown('history does not reach back far enough');
-      return input.cleanDays >= 7 ? met(`${input.cleanDays} clean days`) : unmet(`${input.cleanDays} of 7 clean days`);
+      const days = Math.floor(input.cleanDays * 10) / 10;
+      return input.cleanDays >= 7 ? met(`${days} clean days`) : unmet(`${days} of 7 clean days`);
     },
   },
   {

@@ -1,0 +1,42 @@
+'use client';
+import { usePathname, useSearchParams } from 'next/navigation';
+import { useCallback } from 'react';
+
+export interface UrlState {
+  /** The value of a parameter, or `fallback` when it is absent. */
+  readonly get: (name: string, fallback?: string) => string;
+  /** Sets parameters; '' removes one. `push` makes a step that Back undoes, otherwise the entry is replaced. */
+  readonly set: (changes: Readonly<Record<string, string>>, how?: 'push' | 'replace') => void;
+}
+
+/** The page's state in its query, so that any view can be linked to. Next keeps `useSearchParams` in step with history. */
+export function useUrlState(): UrlState {
+  const params = useSearchParams();
+  const pathname = usePathname();
+  const get = useCallback((name: string, fallback = '') => params.get(name) ?? fallback, [params]);
+  const set = useCallback(
+    (changes: Readonly<Record<string, string>>, how: 'push' | 'replace' = 'replace') => {
+      // The address bar, not the last render: two changes in one tick must not lose the first.
+      const next = new URLSearchParams(window.location.search);
+      for (const [name, value] of Object.entries(changes)) {
+        if (value === '') next.delete(name);
+        else next.set(name, value);
+      }
+      const query = next.toString();
+      const url = query === '' ? pathname : `${pathname}?${query}`;
+      if (how === 'push') window.history.pushState(null, '', url);
+      else window.history.replaceState(null, '', url);
+    },
+    [pathname],
+  );
+  return { get, set };
+}
+
+export const WINDOWS = ['5m', '15m', '1h', '6h', '24h', '7d'] as const;
+
+/** The time window of the page (`?window=`), a duration such as `15m`; anything unreadable is the default. */
+export function useWindow(): [string, (window: string) => void] {
+  const url = useUrlState();
+  const text = url.get('window', '15m');
+  return [/^[1-9]\d{0,5}[smhd]$/.test(text) ? text : '15m', (window) => url.set({ window: window === '15m' ? '' : window })];
+}
