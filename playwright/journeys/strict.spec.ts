@@ -1,21 +1,6 @@
-import { connect } from 'node:net';
 import { namespaceDetail, strictPlan } from '@sallyport/shared/api';
 import { ask, expect, open, test } from '../console.ts';
-
-/** What a port of the mesh says to a plaintext HTTP request; '' when it closes without a word. */
-async function plaintextAnswer(host: string, port: number): Promise<string> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port });
-    let text = '';
-    socket.setTimeout(5_000, () => socket.destroy());
-    socket.on('connect', () => socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`));
-    socket.on('data', (part) => {
-      text += part.toString('latin1');
-    });
-    socket.on('error', () => undefined);
-    socket.on('close', () => resolve(text));
-  });
-}
+import { plaintextAnswer } from '../wire.ts';
 
 test('strict is refused while a plaintext caller is there, and the caller is named', async ({ page, signed }) => {
   await open(page, '/namespaces/orders?tab=strict', /orders/);

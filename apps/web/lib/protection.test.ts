@@ -40,6 +40,7 @@ describe('coverage', () => {
     proxiesExpected: 1,
     proxiesReporting: 1,
     share: 1,
+    since: null,
     proxies: [{ name: 'node-a', share: 1, lastReport: NOW, live: true, gaps: [] }],
   });
 
@@ -49,12 +50,15 @@ describe('coverage', () => {
     expect(hasGaps({ ...full, proxiesReporting: 0 })).toBe(true);
     expect(hasGaps({ ...full, proxies: full.proxies.map((proxy) => ({ ...proxy, live: false })) })).toBe(true);
     expect(hasGaps({ ...full, proxies: full.proxies.map((proxy) => ({ ...proxy, gaps: [{ from: EARLIER, to: NOW }] })) })).toBe(true);
-    expect(hasGaps({ proxiesExpected: 0, proxiesReporting: 0, share: null, proxies: [] })).toBe(true);
+    expect(hasGaps({ proxiesExpected: 0, proxiesReporting: 0, share: null, since: null, proxies: [] })).toBe(true);
   });
 
   it('is put in words', () => {
     expect(coverageLabel(full)).toBe('1 of 1 proxy · 100 % of the window');
+    const window = { from: '2026-01-15T11:00:00.000Z', to: '2026-01-15T11:15:00.000Z' };
+    expect(coverageLabel({ ...full, since: window.from }, window)).toBe('1 of 1 proxy · 100 % of the window');
+    expect(coverageLabel({ ...full, since: '2026-01-15T11:13:00.000Z' }, window)).toBe('1 of 1 proxy · 100 % of the 2 min observed');
     expect(coverageLabel({ ...full, share: null })).toBe('1 of 1 proxy · nothing of the window');
-    expect(coverageLabel({ proxiesExpected: 0, proxiesReporting: 0, share: null, proxies: [] })).toContain('nothing is known');
+    expect(coverageLabel({ proxiesExpected: 0, proxiesReporting: 0, share: null, since: null, proxies: [] })).toContain('nothing is known');
   });
 });

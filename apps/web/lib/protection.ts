@@ -1,5 +1,5 @@
-import type { CoverageView } from '@sallyport/shared/api';
-import { percent, plural } from './format.ts';
+import type { CoverageView, WindowView } from '@sallyport/shared/api';
+import { duration, percent, plural } from './format.ts';
 
 /** Counts of calls by how they were protected. */
 export interface Calls {
@@ -61,9 +61,20 @@ export function hasGaps(coverage: CoverageView): boolean {
   );
 }
 
-/** The coverage in words: `3 of 3 proxies · 100 % of the window`. */
-export function coverageLabel(coverage: CoverageView): string {
+/** Below this, a start after the window's own is a matter of the first report, not of a proxy that came later. */
+const SETTLING_MS = 15_000;
+
+/**
+ * The coverage in words: `3 of 3 proxies · 100 % of the window`, or of the shorter time for which any proxy was there to
+ * look: a window that began before that is not covered, whatever the share says.
+ */
+export function coverageLabel(coverage: CoverageView, window?: WindowView): string {
   if (coverage.proxiesExpected === 0) return 'no proxy enrolled, so nothing is known';
   const share = coverage.share === null ? 'nothing' : percent(coverage.share, 1);
-  return `${coverage.proxiesReporting} of ${plural(coverage.proxiesExpected, 'proxy', 'proxies')} · ${share} of the window`;
+  return `${coverage.proxiesReporting} of ${plural(coverage.proxiesExpected, 'proxy', 'proxies')} · ${share} of ${observed(coverage, window)}`;
+}
+
+function observed(coverage: CoverageView, window: WindowView | undefined): string {
+  if (!window || coverage.since === null || Date.parse(coverage.since) - Date.parse(window.from) <= SETTLING_MS) return 'the window';
+  return `the ${duration(Date.parse(window.to) - Date.parse(coverage.since))} observed`;
 }

@@ -141,7 +141,7 @@ describe('views', () => {
       ['address:192.0.2.9', 'service:shop/cart', '8080', 'denied', '5', '5', '0%, 3 plaintext, 2 unknown (gap)', '0s'],
       [''],
     ]);
-    expect(result.stderr).toContain('1 of 2 proxies reporting, telemetry 75% complete since the window began or they enrolled; no data from node-b since 2026-01-15T11:50:00.000Z');
+    expect(result.stderr).toContain('1 of 2 proxies reporting, telemetry 75% complete since 2026-01-15T11:45:00.000Z; no data from node-b since 2026-01-15T11:50:00.000Z');
   });
 
   it('prints JSON and YAML that programs read', async () => {

@@ -91,9 +91,9 @@ export function protection(mtls: { mutual: number; plaintext: number; unknown: n
   return tone(parts.join(', '), mtls.plaintext > 0 ? 'bad' : 'warn');
 }
 
-/** One line about what the figures rest on; silent proxies are named. A proxy owes telemetry from its enrolment on. */
-export function coverageNote(coverage: { proxiesExpected: number; proxiesReporting: number; share: number | null; proxies: readonly { name: string; live: boolean; lastReport: string | null }[] }): string {
-  const share = coverage.share === null ? 'no proxy is expected' : `telemetry ${Math.floor(coverage.share * 1000) / 10}% complete since the window began or they enrolled`;
+/** One line about what the figures rest on; silent proxies are named. A proxy owes telemetry from its enrolment on, so the line says since when. */
+export function coverageNote(coverage: { proxiesExpected: number; proxiesReporting: number; share: number | null; since: string | null; proxies: readonly { name: string; live: boolean; lastReport: string | null }[] }): string {
+  const share = coverage.share === null ? 'no proxy is expected' : `telemetry ${Math.floor(coverage.share * 1000) / 10}% complete${coverage.since === null ? '' : ` since ${coverage.since}`}`;
   const silent = coverage.proxies.filter((proxy) => !proxy.live).map((proxy) => `no data from ${proxy.name} since ${proxy.lastReport ?? 'ever'}`);
   return [`${coverage.proxiesReporting} of ${coverage.proxiesExpected} proxies reporting, ${share}`, ...silent].join('; ');
 }

@@ -107,7 +107,7 @@ export function scratch(): string {
 export const WINDOW = { from: '2026-01-15T11:45:00.000Z', to: '2026-01-15T12:00:00.000Z' };
 /** One proxy of two is silent. */
 export const COVERAGE = {
-  proxiesExpected: 2, proxiesReporting: 1, share: 0.75,
+  proxiesExpected: 2, proxiesReporting: 1, share: 0.75, since: '2026-01-15T11:45:00.000Z',
   proxies: [
     { name: 'node-a', share: 1, lastReport: WINDOW.to, live: true, gaps: [] },
     { name: 'node-b', share: 0.5, lastReport: '2026-01-15T11:50:00.000Z', live: false, gaps: [WINDOW] },

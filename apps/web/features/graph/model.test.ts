@@ -21,7 +21,7 @@ function aNode(changes: Partial<GraphNode>): GraphNode {
 function aView(changes: Partial<GraphView> = {}): GraphView {
   return graphView.parse({
     window: { from: EARLIER, to: NOW },
-    coverage: { proxiesExpected: 1, proxiesReporting: 1, share: 1, proxies: [{ name: 'node-a', share: 1, lastReport: EARLIER, live: true, gaps: [] }] },
+    coverage: { proxiesExpected: 1, proxiesReporting: 1, share: 1, since: null, proxies: [{ name: 'node-a', share: 1, lastReport: EARLIER, live: true, gaps: [] }] },
     nodes: [aNode({}), aNode({ id: 'service:shop/web', name: 'web' })],
     edges: [anEdge({}), anEdge({ state: 'denied', denied: 10, port: 9090, policies: ['shop/lock'] })],
     hidden: { nodes: 0, edges: 0 },

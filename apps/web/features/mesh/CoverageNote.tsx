@@ -15,7 +15,7 @@ export function SourceLine({ coverage, window }: CoverageNoteProps) {
   const now = useNow();
   return (
     <p className="muted">
-      Source: reports of the bundled proxies, {coverageLabel(coverage)}
+      Source: reports of the bundled proxies, {coverageLabel(coverage, window)}
       {window && now !== null && (
         <>
           {' '}({clock(window.from, now)} to {clock(window.to, now)}, {duration(Date.parse(window.to) - Date.parse(window.from))})

@@ -14,7 +14,7 @@ function aStep(state: StrictStep['state']): StrictStep {
 
 function aPlan(changes: Partial<StrictPlan>): StrictPlan {
   return {
-    namespace: 'shop', mode: 'PERMISSIVE', ready: true, blockers: [], window: { from: AT, to: AT }, coverage: { proxiesExpected: 0, proxiesReporting: 0, share: null, proxies: [] },
+    namespace: 'shop', mode: 'PERMISSIVE', ready: true, blockers: [], window: { from: AT, to: AT }, coverage: { proxiesExpected: 0, proxiesReporting: 0, share: null, since: null, proxies: [] },
     calls: { mutual: 1, plaintext: 0, unknown: 0 }, step: null, ...changes,
   };
 }

@@ -54,7 +54,7 @@ function MeshState({ overview, old, failed }: StateProps) {
 
 function CoverageState({ overview, old, failed }: StateProps) {
   const state = !overview || old || overview.coverage.proxiesExpected === 0 ? 'none' : hasGaps(overview.coverage) ? 'gaps' : 'live';
-  const text = overview && !old ? coverageLabel(overview.coverage) : failed ? 'unknown, the operator does not answer' : '…';
+  const text = overview && !old ? coverageLabel(overview.coverage, overview.window) : failed ? 'unknown, the operator does not answer' : '…';
   return (
     <Link href={pages.proxies()} prefetch={false} className={styles.coverage} title="Share of the last 15 minutes for which the proxies reported">
       <span className={styles.pulse} data-state={state} />

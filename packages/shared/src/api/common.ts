@@ -10,6 +10,8 @@ export const coverageView = z.strictObject({
   proxiesReporting: z.int(),
   /** Share of proxy-time in the window that was reported, 0 to 1; null when no proxy was expected. */
   share: z.number().min(0).max(1).nullable(),
+  /** From when telemetry was owed at all: later than the window's start when every proxy was enrolled later. Before it nobody looked. */
+  since: instant.nullable(),
   proxies: z.array(
     z.strictObject({
       name: z.string(),

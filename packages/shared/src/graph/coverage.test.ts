@@ -21,6 +21,13 @@ describe('coverageOf', () => {
     expect(view.proxies[0]).toMatchObject({ share: 1, live: true, gaps: [] });
   });
 
+  it('says since when anybody looked: the start of the window, or the first enrolment after it', () => {
+    expect(coverage({}).since).toBe(new Date(WINDOW.from).toISOString());
+    const late = [{ name: 'a', lastReport: NOW - 1000, enrolledAt: NOW - 120_000 }, { name: 'b', lastReport: NOW - 1000, enrolledAt: NOW - 60_000 }];
+    expect(coverage({ proxies: late, expectedProxies: ['a', 'b'] }).since).toBe(new Date(NOW - 120_000).toISOString());
+    expect(coverage({ expectedProxies: [] }).since).toBeNull();
+  });
+
   it('shows an inner gap exactly, and overlapping stretches once', () => {
     const view = coverage({
       intervals: [

@@ -8,6 +8,8 @@ export const FRESH_MS = 15_000;
 type ProxyCoverage = CoverageView['proxies'][number];
 interface Measured {
   readonly view: ProxyCoverage;
+  /** From when it owed telemetry, ms since the epoch. */
+  readonly start: number;
   readonly owed: number;
   readonly covered: number;
 }
@@ -35,6 +37,7 @@ export function coverageOf(input: CoverageInput): CoverageView {
     proxiesExpected: measured.length,
     proxiesReporting: measured.filter(({ view }) => (recent ? view.live : view.share > 0)).length,
     share: overallShare(measured),
+    since: measured.length === 0 ? null : iso(Math.min(...measured.map((item) => item.start))),
     proxies: measured.map(({ view }) => view),
   };
 }
@@ -66,6 +69,7 @@ function measure(
   const covered = owed - gaps.reduce((sum, gap) => sum + gap.to - gap.from, 0);
   const lastReport = fact?.lastReport ?? null;
   return {
+    start,
     owed,
     covered,
     view: {

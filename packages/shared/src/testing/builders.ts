@@ -95,6 +95,7 @@ export function aFlow(from: string, to: string, changes: FlowChanges = {}): Flow
 export function fullCoverage(...names: string[]): CoverageView {
   return {
     proxiesExpected: names.length,
+    since: null,
     proxiesReporting: names.length,
     share: names.length === 0 ? null : 1,
     proxies: names.map((name) => ({ name, share: 1, lastReport: new Date(NOW - 1000).toISOString(), live: true, gaps: [] })),

@@ -1,9 +1,10 @@
 import { PrismaPg } from '@prisma/adapter-pg';
+import type { ITXClientDenyList } from '@prisma/client/runtime/client';
 import { PrismaClient } from '../../generated/prisma/client.ts';
 
 export type Database = PrismaClient;
 /** A client bound to one transaction. */
-export type Transaction = Parameters<Parameters<PrismaClient['$transaction']>[0]>[0];
+export type Transaction = Omit<PrismaClient, ITXClientDenyList>;
 
 /** Opens a pooled client. Connections are made on first use and again after they are lost. */
 export function openDatabase(url: string): Database {
