@@ -28,7 +28,9 @@ test('a burst of denied calls becomes a signal with who, what and which policy',
   const row = page.getByRole('row').filter({ hasText: 'sa/rogue' }).filter({ hasText: /denied/ });
   await expect(row.first()).toBeVisible({ timeout: 30_000 });
   const { items } = await ask(page.request, '/signals', signalsView);
-  expect(items.find((signal) => signal.kind === 'deny-burst')).toMatchObject({ severity: 'critical', subject: expect.stringContaining('/sa/rogue') as string });
+  const burst = items.find((signal) => signal.kind === 'deny-burst');
+  expect(burst?.severity).toBe('critical');
+  expect(burst?.subject).toContain('/sa/rogue');
   const denies = await ask(page.request, '/denies?window=5m&namespace=payments&limit=1000', deniesView);
   const rogue = denies.items.filter((deny) => deny.source.principal?.endsWith('/sa/rogue'));
   expect(rogue.length).toBeGreaterThanOrEqual(50);
