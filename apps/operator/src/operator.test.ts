@@ -208,7 +208,7 @@ describe('the step to strict', () => {
   });
 
   it('goes canary first, then the namespace, and rolls back on a refusal', async () => {
-    await apply(doc('Mesh', 'default', null, { trustDomain: 'shop.test', strict: { window: '1s', watch: '2s' } }));
+    await apply(doc('Mesh', 'default', null, { trustDomain: 'shop.test', strict: { window: '1s', watch: '4s' } }));
     await until(plan, (value) => value.ready);
     const started = await operator.call('POST', '/namespaces/shop/strict');
     expect(started.status).toBe(200);
@@ -218,6 +218,17 @@ describe('the step to strict', () => {
     const ended = await until(step, (value) => value?.state === 'rolled-back');
     expect(ended).toMatchObject({ state: 'rolled-back', reason: expect.stringContaining('127.0.0.99') as string });
     extra = [];
+    expect((await until(plan, (value) => value.mode === 'PERMISSIVE')).mode).toBe('PERMISSIVE');
+  });
+
+  it('stops, and forces nothing, when somebody takes the change back by hand', async () => {
+    await delay(1_500);
+    await until(plan, (value) => value.ready);
+    const both = await Promise.all([operator.call('POST', '/namespaces/shop/strict'), operator.call('POST', '/namespaces/shop/strict')]);
+    expect(both.map((answer) => answer.status).sort()).not.toEqual([200, 200]);
+    await until(step, (value) => value?.state === 'watching-namespace');
+    await apply(doc('PeerAuthentication', 'default', 'shop', { mtls: { mode: 'PERMISSIVE' } }), { force: true });
+    expect(await until(step, (value) => value?.state === 'failed' || value?.state === 'succeeded')).toMatchObject({ state: 'failed' });
     expect((await until(plan, (value) => value.mode === 'PERMISSIVE')).mode).toBe('PERMISSIVE');
   });
 

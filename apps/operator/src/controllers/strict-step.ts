@@ -6,12 +6,14 @@ import { activeSteps, advanceStep, createStep, latestStep, refusalsSince } from 
 import { meshOf, meshState } from '../observe/mesh-state.ts';
 import { observe } from '../observe/observation.ts';
 import { isActive, strictPlan, type StrictSources } from '../observe/views/strict.ts';
-import { NotFoundError, type ResourceStore, type WriteContext } from '../store/ports.ts';
+import { ConflictError, NotFoundError, type ResourceStore, type WriteContext } from '../store/ports.ts';
 
 const CANARY = 'sallyport-strict-canary';
 const NAMESPACE_WIDE = 'default';
 /** A proxy that does not take the change within this time stops the step. */
 const PROGRAMMING_LIMIT_MS = 60_000;
+/** Time for a write of our own to come round through the watch. */
+const SETTLING_MS = 3_000;
 
 /** The gate is closed: the plan says why. */
 export class NotReadyError extends Error {
@@ -33,6 +35,7 @@ export class StrictStepper {
   readonly #store: ResourceStore;
   readonly #log: Logger;
   readonly #onChange: () => void;
+  readonly #starting = new Set<string>();
 
   constructor(options: { sources: StrictSources; store: ResourceStore; log: Logger; onChange: () => void }) {
     this.#sources = options.sources;
@@ -41,8 +44,18 @@ export class StrictStepper {
     this.#onChange = options.onChange;
   }
 
-  /** Starts a step. @throws NotReadyError when the gate is closed, with nothing changed */
+  /** Starts a step. @throws NotReadyError when the gate is closed, ConflictError when another start is under way; nothing is changed then */
   async start(namespace: string, context: WriteContext): Promise<void> {
+    if (this.#starting.has(namespace)) throw new ConflictError(`a step of namespace ${namespace} is being started by somebody else`);
+    this.#starting.add(namespace);
+    try {
+      await this.#start(namespace, context);
+    } finally {
+      this.#starting.delete(namespace);
+    }
+  }
+
+  async #start(namespace: string, context: WriteContext): Promise<void> {
     const plan = await strictPlan(this.#sources, namespace);
     if (!plan.ready) throw new NotReadyError(plan);
     const canary = await this.#pickCanary(namespace);
@@ -83,12 +96,23 @@ export class StrictStepper {
     const proxies = this.#servingProxies(step.namespace);
     const behind = this.#sources.behind(proxies);
     const waited = now() - step.stageStartedAt.getTime();
+    if (waited > SETTLING_MS && !this.#inPlace(step)) {
+      // Somebody changed it by hand, or we died before it was written. Either way it is not ours to force.
+      await this.#restore(step, systemContext(step), 'failed', 'the PeerAuthentication of this stage is not there or no longer strict');
+      return;
+    }
     if (behind.length > 0) {
       if (waited > PROGRAMMING_LIMIT_MS) await this.#restore(step, systemContext(step), 'failed', `proxies ${behind.join(', ')} did not take the change within 60 s`);
       return;
     }
     if (waited < this.#watchMs()) return;
     await this.#finishStage(step);
+  }
+
+  /** True while what this stage applied still stands. */
+  #inPlace(step: StrictStep): boolean {
+    if (step.state === 'watching-namespace') return this.#namespaceWide(step.namespace)?.spec.mtls?.mode === 'STRICT';
+    return this.#sources.cache.all('PeerAuthentication').some(({ metadata, spec }) => metadata.namespace === step.namespace && metadata.name === CANARY && spec.mtls?.mode === 'STRICT');
   }
 
   /** The watch time passed without a refusal. That proves something only if every proxy was looking. */
@@ -117,7 +141,10 @@ export class StrictStepper {
     await this.#remove(step.namespace, CANARY, context);
     const present = this.#namespaceWide(step.namespace);
     const before = step.before as unknown as PeerAuthentication | null;
-    if (before) await this.#store.apply([withoutServerFields(before)], { ...context, manager: 'sallyport-strict', force: true });
+    // What somebody else wrote meanwhile is not ours to take back: only our own STRICT is undone.
+    const ours = present?.spec.mtls?.mode === 'STRICT';
+    if (!ours) this.#log.info({ namespace: step.namespace }, 'the namespace is not strict; its PeerAuthentication is left as it is');
+    else if (before) await this.#store.apply([withoutServerFields(before)], { ...context, manager: 'sallyport-strict', force: true });
     else if (present) await this.#remove(step.namespace, present.metadata.name, context);
     await advanceStep(database, step, { state, finishedAt: new Date(now()), refusals: step.refusals, reason }, `${state === 'failed' ? 'stopped' : 'rolled back'}: ${reason}`, now());
     this.#log.warn({ namespace: step.namespace, reason }, 'strict step undone');
