@@ -139,7 +139,8 @@ export class StrictStepper {
   async #restore(step: StrictStep, context: WriteContext, state: 'rolled-back' | 'failed', reason: string): Promise<void> {
     const { database, now } = this.#sources;
     await this.#remove(step.namespace, CANARY, context);
-    const present = this.#namespaceWide(step.namespace);
+    // From the store itself: the cache may not have seen what this step wrote a moment ago.
+    const present = widest((await this.#store.list('PeerAuthentication', step.namespace)).items);
     const before = step.before as unknown as PeerAuthentication | null;
     // What somebody else wrote meanwhile is not ours to take back: only our own STRICT is undone.
     const ours = present?.spec.mtls?.mode === 'STRICT';
@@ -185,13 +186,8 @@ export class StrictStepper {
     return [...new Set(workloads.flatMap((workload) => (workload.namespace === namespace && workload.proxy !== null ? [workload.proxy] : [])))];
   }
 
-  /** The PeerAuthentication that decides for the whole namespace: the oldest without a selector. */
   #namespaceWide(namespace: string): PeerAuthentication | null {
-    const wide = this.#sources.cache
-      .all('PeerAuthentication')
-      .filter((item) => item.metadata.namespace === namespace && Object.keys(item.spec.selector?.matchLabels ?? {}).length === 0)
-      .sort((a, b) => (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? ''));
-    return wide[0] ?? null;
+    return widest(this.#sources.cache.all('PeerAuthentication').filter((item) => item.metadata.namespace === namespace));
   }
 
   #strictNamespace(namespace: string): PeerAuthentication {
@@ -205,6 +201,14 @@ export class StrictStepper {
     const base = emptyPeer(namespace, CANARY);
     return { ...base, spec: { selector: { matchLabels: labels ?? {} }, mtls: { mode: 'STRICT' } } };
   }
+}
+
+/** The PeerAuthentication that decides for the whole namespace: the oldest without a selector. */
+function widest(policies: readonly PeerAuthentication[]): PeerAuthentication | null {
+  const wide = policies
+    .filter((item) => Object.keys(item.spec.selector?.matchLabels ?? {}).length === 0)
+    .sort((a, b) => (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? ''));
+  return wide[0] ?? null;
 }
 
 function emptyPeer(namespace: string, name: string): PeerAuthentication {
