@@ -1,5 +1,5 @@
 'use client';
-import { useId, type ReactNode } from 'react';
+import { useId, useSyncExternalStore, type ReactNode } from 'react';
 import styles from './Button.module.css';
 import { cx } from './cx.ts';
 
@@ -18,12 +18,21 @@ interface ButtonProps {
   readonly controls?: string;
 }
 
+const never = () => () => undefined;
+
+/** False while the page is only the server's HTML, in which a press would be lost, or submit a form to nobody. */
+function useHydrated(): boolean {
+  return useSyncExternalStore(never, () => true, () => false);
+}
+
 export function Button({ children, onPress, kind = 'plain', type = 'button', whyNot = null, busy = false, label, pressed, expanded, controls }: ButtonProps) {
   const id = useId();
   const off = whyNot !== null || busy;
+  const hydrated = useHydrated();
   const button = (
     <button
       type={type}
+      disabled={!hydrated}
       className={cx(styles.button, kind !== 'plain' && styles[kind], off && styles.off)}
       aria-disabled={off || undefined}
       aria-busy={busy || undefined}
