@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { recoverEach } from '../demo/recovery.ts';
-import { ensureBrowser } from './browser.ts';
+import { ensureBrowser, ensureOpenssl } from './machine.ts';
 import { readPlaywright, readVitest } from './reports.ts';
 import { check, command, countsLine, endCommands, failure, runStages, type Stage } from './stages.ts';
 
@@ -38,6 +38,8 @@ function unitTests(scratch: string): Stage {
   return {
     name: 'unit and integration tests',
     async run() {
+      const missing = ensureOpenssl(say);
+      if (missing !== null) return failure(missing);
       const report = join(scratch, 'vitest.json');
       const run = await command(bin('vitest'), ['run', '--reporter=json', `--outputFile=${report}`], { cwd: ROOT });
       return readVitest(report, run);

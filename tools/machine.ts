@@ -23,17 +23,29 @@ export function ensureBrowser(root: string, say: (text: string) => void): Browse
   const known = KNOWN.find((path) => existsSync(path));
   if (known) return { ok: true, path: known };
   const cli = createRequire(join(root, 'package.json')).resolve('@playwright/test/cli');
-  if (existsSync(APT) && process.getuid?.() === 0) {
-    say('installing Chromium with apt-get');
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-    spawnSync(APT, ['update', '-qq'], { env, stdio: 'ignore', timeout: INSTALL_MS });
-    spawnSync(APT, ['install', '-y', '-qq', '--no-install-recommends', 'chromium'], { env, stdio: 'ignore', timeout: INSTALL_MS });
-    const installed = KNOWN.find((path) => existsSync(path));
-    if (installed) return { ok: true, path: installed };
-  }
+  aptInstall('chromium', say);
+  const installed = KNOWN.find((path) => existsSync(path));
+  if (installed) return { ok: true, path: installed };
   say('installing Playwright’s Chromium');
   const result = spawnSync(process.execPath, [cli, 'install', 'chromium'], { cwd: root, encoding: 'utf8', timeout: INSTALL_MS });
   if (result.status === 0) return { ok: true, path: null };
   const words = `${result.stdout}${result.stderr}`.trim().split('\n').slice(-5).join('\n');
   return { ok: false, problem: `no Chromium was found and none could be installed:\n${words}\nRemedy: install chromium by your system's packages, or set CHROMIUM_PATH` };
+}
+
+/** Makes sure of the `openssl` command, against which certificates and evidence are checked. @returns the problem, or null */
+export function ensureOpenssl(say: (text: string) => void): string | null {
+  const present = () => spawnSync('openssl', ['version'], { stdio: 'ignore' }).status === 0;
+  if (present()) return null;
+  aptInstall('openssl', say);
+  return present() ? null : "the command openssl is missing. Remedy: install openssl by your system's packages";
+}
+
+/** Installs a package where that is ours to do: as root on Debian and its kin. Whether it worked is for the caller to see. */
+function aptInstall(name: string, say: (text: string) => void): void {
+  if (!existsSync(APT) || process.getuid?.() !== 0) return;
+  say(`installing ${name} with apt-get`);
+  const options = { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }, stdio: 'ignore', timeout: INSTALL_MS } as const;
+  spawnSync(APT, ['update', '-qq'], options);
+  spawnSync(APT, ['install', '-y', '-qq', '--no-install-recommends', name], options);
 }
