@@ -5,6 +5,7 @@ import { join } from 'node:path';
 
 const KNOWN = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 const APT = '/usr/bin/apt-get';
+const OPENSSL = 'openssl';
 const INSTALL_MS = 10 * 60_000;
 
 /** The browser of the journeys: its path, or null for the one that Playwright manages itself. */
@@ -35,9 +36,9 @@ export function ensureBrowser(root: string, say: (text: string) => void): Browse
 
 /** Makes sure of the `openssl` command, against which certificates and evidence are checked. @returns the problem, or null */
 export function ensureOpenssl(say: (text: string) => void): string | null {
-  const present = () => spawnSync('openssl', ['version'], { stdio: 'ignore' }).status === 0;
+  const present = () => spawnSync(OPENSSL, ['version'], { stdio: 'ignore' }).status === 0;
   if (present()) return null;
-  aptInstall('openssl', say);
+  aptInstall(OPENSSL, say);
   return present() ? null : "the command openssl is missing. Remedy: install openssl by your system's packages";
 }
 
