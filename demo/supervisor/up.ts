@@ -23,7 +23,8 @@ function stamped(text: string): string {
 export async function upHere(state: State): Promise<number> {
   const parent = process.send !== undefined;
   const say = (line: string): void => {
-    console.log(line);
+    // In the background our own output is a log, and no log may hold the password.
+    console.log(parent ? withoutPassword(line, state) : line);
     if (parent && process.connected) process.send?.({ line } satisfies Message);
   };
   claim(state.dir);
@@ -61,6 +62,11 @@ async function endOfDemo(): Promise<'stop'> {
   return await new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve('stop'));
   });
+}
+
+function withoutPassword(line: string, state: State): string {
+  const password = readRecord(state.dir)?.password;
+  return password ? line.replaceAll(password, '(see demo.json)') : line;
 }
 
 function summary(state: State, detached: boolean): string {

@@ -11,7 +11,7 @@ import { ModeTag } from './ModeTag.tsx';
 import { isRunning } from './steps.ts';
 import { Strict } from './Strict.tsx';
 import { Workloads } from './Workloads.tsx';
-import { count } from '#lib/format.ts';
+import { count, plural } from '#lib/format.ts';
 import { useView, REFRESH_MS } from '#lib/live.tsx';
 import { apiPaths, pages } from '#lib/paths.ts';
 import { hasGaps, protectionOf } from '#lib/protection.ts';
@@ -58,7 +58,7 @@ export function NamespacePage({ namespace }: { namespace: string }) {
 }
 
 function Summary({ data }: { data: NamespaceDetail }) {
-  const { coverage, window } = data.plan;
+  const { coverage, window } = data;
   const unmet = data.maturity.criteria.filter((criterion) => criterion.outcome !== 'met' && criterion.stage === data.maturity.next);
   return (
     <>
@@ -86,7 +86,7 @@ function Summary({ data }: { data: NamespaceDetail }) {
           <div className="stack">
             <p>
               {data.plan.ready && data.mode !== 'STRICT' ? 'The window is clean: this namespace can step to strict. ' : ''}
-              {data.plan.blockers.length > 0 ? `${data.plan.blockers.length} things stand in the way of strict. ` : ''}
+              {data.plan.blockers.length > 0 ? `${plural(data.plan.blockers.length, 'thing stands', 'things stand')} in the way of strict. ` : ''}
               <Link href={pages.namespace(data.name, { tab: 'strict' })} prefetch={false}>Look at the step to strict</Link>
             </p>
             <p>

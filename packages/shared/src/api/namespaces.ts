@@ -89,6 +89,9 @@ export const strictApplyRequest = z.strictObject({}).optional();
 export const strictRollbackRequest = z.strictObject({ reason: z.string().max(500).optional() });
 
 export const namespaceDetail = namespaceView.extend({
+  /** The window of the figures here, and how much of it the proxies that serve the namespace reported. The gate has its own in `plan`. */
+  window: windowView,
+  coverage: coverageView,
   plan: strictPlan,
   maturity: maturityView,
   workloadList: z.array(

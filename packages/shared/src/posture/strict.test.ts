@@ -60,6 +60,10 @@ describe('strictBlockers', () => {
     expect(blockers({ flows: [aFlow('x/x', 'shop/cart', { ...plain, verdict: 'failed', reason: 'upstream-unreachable' })] })).toHaveLength(1);
   });
 
+  it('leave out handshakes that failed: strict changes nothing for them', () => {
+    expect(blockers({ flows: [aFlow('x/x', 'shop/cart', { ...plain, mtls: 'unknown', verdict: 'failed', reason: 'peer-not-verified' })] })).toEqual([]);
+  });
+
   it('say that nothing is known without telemetry', () => {
     expect(blockers({ coverage: fullCoverage() }).map((item) => item.kind)).toEqual(['no-telemetry']);
     const silent = { ...fullCoverage('node-a').proxies[0]!, live: false };

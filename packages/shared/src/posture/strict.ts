@@ -153,6 +153,8 @@ function plaintextBlockers(input: StrictInput): Blocker[] {
 
 function wouldBeCut(flow: Flow): boolean {
   if (flow.reason === 'plaintext-refused') return true;
+  // A handshake that failed was refused before the step and will be after it: no caller of today is cut off.
+  if (flow.reason === 'peer-not-verified') return false;
   return flow.mtls !== 'mutual' && flow.verdict !== 'denied';
 }
 

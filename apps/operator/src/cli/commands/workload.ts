@@ -12,17 +12,17 @@ const WAIT_MS = 60_000;
 
 /** `sallyport workload` */
 export function workloadCommand(): Command {
-  return described('workload', 'act on workloads', 'sallyport workload enroll storefront/legacy-billing').addCommand(enrollCommand());
+  return described('workload', 'act on workloads', 'sallyport workload enroll billing/legacy-billing').addCommand(enrollCommand());
 }
 
 function enrollCommand(): Command {
-  return apiCommand('enroll', 'put a known workload behind a proxy, so that it has an identity', 'sallyport workload enroll storefront/legacy-billing --wait')
+  return apiCommand('enroll', 'put a known workload behind a proxy, so that it has an identity', 'sallyport workload enroll billing/legacy-billing --wait')
     .argument('<namespace/name>')
     .option('--proxy <name>', 'the proxy to serve it (default: the node proxy that serves most of its namespace)')
     .option('--wait', 'return when its proxy serves it')
     .action(async (target: string, options: { output: Format; server?: string; proxy?: string; wait?: boolean }) => {
       const [namespace, name, rest] = target.split('/');
-      if (!namespace || !name || rest !== undefined) throw new CliFailure(EXIT.usage, `"${target}" is not NAMESPACE/NAME`, 'for example storefront/legacy-billing');
+      if (!namespace || !name || rest !== undefined) throw new CliFailure(EXIT.usage, `"${target}" is not NAMESPACE/NAME`, 'for example billing/legacy-billing');
       const client = clientOf(options);
       const path = `/workloads/${segment('namespace', namespace)}/${segment('name', name)}/enroll`;
       const body = options.proxy === undefined ? {} : { proxy: options.proxy };

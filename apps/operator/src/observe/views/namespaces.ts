@@ -45,7 +45,8 @@ export async function namespaceDetail(sources: StrictSources, windowMs: number, 
   if (!namespacesOf(context.observation.mesh).includes(name)) return null;
   const plan = await strictPlan(sources, name);
   const workloads = inNamespace(context, name);
-  return { ...summary(context, name), plan, maturity: maturityOf(context, name), workloadList: workloads.map((workload) => workloadView(context, workload)) };
+  const { window } = context.observation;
+  return { ...summary(context, name), window: windowViewOf(window), coverage: context.observation.coverageOf(name), plan, maturity: maturityOf(context, name), workloadList: workloads.map((workload) => workloadView(context, workload)) };
 }
 
 function inNamespace(context: Context, name: string): MeshWorkload[] {
