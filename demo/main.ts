@@ -15,7 +15,7 @@ const USAGE = `Usage: node demo/main.ts <command> [--state DIR]
   stop               end a running demo; its data stays
   reset              end it and delete its data
   attack NAME        let the rogue workload act: ${ATTACKS.join(', ')}
-                     (plaintext: --namespace NS, default orders)
+                     (plaintext: --namespace NS, default orders; --json: its results for programs)
 
 State is kept in DIR, else in $SALLYPORT_STATE, else in .sallyport of the clone.`;
 
@@ -25,7 +25,7 @@ async function main(argv: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args: argv,
     allowPositionals: true,
-    options: { detach: { type: 'boolean' }, state: { type: 'string' }, namespace: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+    options: { detach: { type: 'boolean' }, json: { type: 'boolean' }, state: { type: 'string' }, namespace: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
   });
   const dir = resolve(values.state ?? process.env['SALLYPORT_STATE'] ?? join(ROOT, '.sallyport'));
   const [command, name] = positionals;
@@ -36,7 +36,7 @@ async function main(argv: string[]): Promise<number> {
   if (command === 'up') return await up(dir, values.detach === true);
   if (command === 'stop') return await stop(dir);
   if (command === 'reset') return await reset(dir);
-  if (command === 'attack') return await runAttack(dir, name ?? '', values.namespace ?? 'orders');
+  if (command === 'attack') return await runAttack(dir, name ?? '', values.namespace ?? 'orders', values.json === true);
   console.error(`unknown command "${command}"\n\n${USAGE}`);
   return 2;
 }
@@ -78,7 +78,7 @@ async function reset(dir: string): Promise<number> {
   return 0;
 }
 
-async function runAttack(dir: string, name: string, namespace: string): Promise<number> {
+async function runAttack(dir: string, name: string, namespace: string, json: boolean): Promise<number> {
   if (!(ATTACKS as readonly string[]).includes(name)) {
     console.error(`unknown attack "${name}". Remedy: use one of ${ATTACKS.join(', ')}`);
     return 2;
@@ -88,9 +88,13 @@ async function runAttack(dir: string, name: string, namespace: string): Promise<
     console.error('No demo is running. Remedy: start it with npm run demo');
     return 1;
   }
-  console.log(`${name}: running${name === 'deny-burst' ? ', for about 10 s' : ''} …`);
+  console.error(`${name}: running${name === 'deny-burst' ? ', for about 10 s' : ''} …`);
   const place = { run: prepareState(dir).run, network: record.network };
   const results = await command(controlSocket(place, 'outside'), `/attack/${name}?namespace=${encodeURIComponent(namespace)}`);
+  if (json) {
+    console.log(JSON.stringify(results));
+    return 0;
+  }
   if (results.length === 0) console.log(`no service in namespace ${namespace}`);
   for (const { target, outcomes } of results) {
     const words = Object.entries(outcomes).map(([outcome, count]) => `${count} x ${outcome}`);

@@ -94,6 +94,7 @@ describe('usage', () => {
     [['strict', 'plan', 'a/b'], 'is not a name'],
     [['workload', 'enroll', 'web'], 'is not NAMESPACE/NAME'],
     [['demo', 'attack', 'all'], 'there is no attack "all"'],
+    [['demo', '-o', 'json'], '-o json needs --detach'],
     [['evidence', 'export', '-O', 'x'], 'which period?'],
     [['evidence', 'export', '--window', '1 day', '-O', 'x'], 'is not a duration'],
     [['evidence', 'export', '--from', 'yesterday', '-O', 'x'], 'is not an instant'],

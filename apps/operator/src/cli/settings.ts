@@ -21,6 +21,11 @@ type Demo = z.infer<typeof demoFile>;
 
 const NOWHERE = 'start the demo (sallyport demo), or give --server URL (or SALLYPORT_SERVER) with SALLYPORT_USERNAME and SALLYPORT_PASSWORD';
 
+/** Where the demo of this clone keeps its state: SALLYPORT_STATE, else `.sallyport`. */
+export function stateDirectory(env: NodeJS.ProcessEnv): string {
+  return env['SALLYPORT_STATE'] ?? join(ROOT, '.sallyport');
+}
+
 /**
  * Address from `--server`, `SALLYPORT_SERVER` or the running demo; sign-in from the environment, or from the demo when it
  * is the demo's own address: its password goes nowhere else.
@@ -28,7 +33,7 @@ const NOWHERE = 'start the demo (sallyport demo), or give --server URL (or SALLY
  * @throws CliFailure when there is no address or no sign-in for it
  */
 export function settingsFrom(env: NodeJS.ProcessEnv, flag: string | undefined): Settings {
-  const stateDir = env['SALLYPORT_STATE'] ?? join(ROOT, '.sallyport');
+  const stateDir = stateDirectory(env);
   const demo = readDemo(stateDir);
   const wanted = flag ?? env['SALLYPORT_SERVER'] ?? demo?.apiUrl;
   if (wanted === undefined) throw new CliFailure(EXIT.unreachable, 'no server is known: no demo runs in this clone', NOWHERE);
