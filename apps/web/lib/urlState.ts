@@ -1,6 +1,7 @@
 'use client';
 import { usePathname, useSearchParams } from 'next/navigation';
-import { useCallback } from 'react';
+import { useCallback, useEffect, useMemo, useSyncExternalStore } from 'react';
+import { pendingQuery } from './pendingQuery.ts';
 
 export interface UrlState {
   /** The value of a parameter, or `fallback` when it is absent. */
@@ -9,10 +10,20 @@ export interface UrlState {
   readonly set: (changes: Readonly<Record<string, string>>, how?: 'push' | 'replace') => void;
 }
 
-/** The page's state in its query, so that any view can be linked to. Next keeps `useSearchParams` in step with history. */
+const pending = pendingQuery();
+
+/**
+ * The page's state in its query, so that any view can be linked to. Next follows the address bar in a transition, which
+ * on a busy page comes late: a box would spring back and typed letters would be lost. What was just written is therefore
+ * read back at once, until Next has caught up.
+ */
 export function useUrlState(): UrlState {
-  const params = useSearchParams();
+  const followed = useSearchParams().toString();
   const pathname = usePathname();
+  const written = useSyncExternalStore(pending.subscribe, () => pending.over(pathname, followed), () => null);
+  const query = written ?? followed;
+  useEffect(() => pending.settle(pathname, followed), [pathname, followed, written]);
+  const params = useMemo(() => new URLSearchParams(query), [query]);
   const get = useCallback((name: string, fallback = '') => params.get(name) ?? fallback, [params]);
   const set = useCallback(
     (changes: Readonly<Record<string, string>>, how: 'push' | 'replace' = 'replace') => {
@@ -22,12 +33,13 @@ export function useUrlState(): UrlState {
         if (value === '') next.delete(name);
         else next.set(name, value);
       }
-      const query = next.toString();
-      const url = query === '' ? pathname : `${pathname}?${query}`;
+      const text = next.toString();
+      const url = text === '' ? pathname : `${pathname}?${text}`;
       if (how === 'push') window.history.pushState(null, '', url);
       else window.history.replaceState(null, '', url);
+      pending.write(pathname, followed, text);
     },
-    [pathname],
+    [pathname, followed],
   );
   return { get, set };
 }
