@@ -19,6 +19,14 @@ it('keeps the last of several writes while the router passes through the earlier
   expect(pending.over('/graph', '')).toBeNull();
 });
 
+it('has nothing pending after a write that was taken back', () => {
+  const pending = pendingQuery();
+  pending.write('/graph', '', 'find=a');
+  pending.write('/graph', '', '');
+  expect(pending.over('/graph', '')).toBeNull();
+  expect(pending.over('/graph', 'find=a')).toBeNull();
+});
+
 it('never lays a write over another page or over a later address', () => {
   const pending = pendingQuery();
   pending.write('/graph', '', 'find=a');

@@ -23,7 +23,8 @@ export function pendingQuery(): PendingQuery {
     over: (pathname, followed) => (holds(pathname, followed) ? (written?.query ?? null) : null),
     write(pathname, followed, query) {
       const earlier = holds(pathname, followed) && written ? [...written.replaced, written.query] : [followed];
-      written = { pathname, replaced: earlier.filter((each) => each !== query), query };
+      // Back to what the router shows: nothing is pending, and a later visit to the query in between is not to be hidden.
+      written = query === followed ? null : { pathname, replaced: earlier, query };
       for (const listener of listeners) listener();
     },
     settle(pathname, followed) {

@@ -20,9 +20,9 @@ const pending = pendingQuery();
 export function useUrlState(): UrlState {
   const followed = useSearchParams().toString();
   const pathname = usePathname();
-  const written = useSyncExternalStore(pending.subscribe, () => pending.over(pathname, followed), () => null);
+  const written = useSyncExternalStore((listener) => pending.subscribe(listener), () => pending.over(pathname, followed), () => null);
   const query = written ?? followed;
-  useEffect(() => pending.settle(pathname, followed), [pathname, followed, written]);
+  useEffect(() => pending.settle(pathname, followed), [pathname, followed]);
   const params = useMemo(() => new URLSearchParams(query), [query]);
   const get = useCallback((name: string, fallback = '') => params.get(name) ?? fallback, [params]);
   const set = useCallback(
