@@ -5,6 +5,7 @@ const ROOMS = {
   mesh: [],
   resources: ['mesh'],
   policy: ['mesh', 'resources'],
+  analysis: ['mesh', 'resources', 'policy'],
   pki: ['mesh', 'resources'],
   push: ['mesh', 'resources'],
   api: ['mesh', 'resources'],

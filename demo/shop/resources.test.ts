@@ -1,4 +1,4 @@
-import { compileWorkloadPolicy, decide } from '@sallyport/shared/policy';
+import { compileWorkloadPolicy, decideTarget } from '@sallyport/shared/policy';
 import { type AuthorizationPolicy, durationMs, parseResource, type Resource, type Workload } from '@sallyport/shared/resources';
 import { expect, test } from 'vitest';
 import { LONGEST_SOCKET_NAME } from './place.ts';
@@ -80,12 +80,12 @@ test('payment takes checkout and refuses the rogue workload and plaintext', () =
     peerAuthentications: [],
   });
   const ask = (principal: string | null) =>
-    decide(compiled, {
+    decideTarget(compiled, {
       protocol: 'http',
       source: { principal, ip: '127.0.0.1' },
       destination: { ip: '127.77.3.1', port: 5052 },
-      http: { method: 'POST', host: 'payment.payments', path: '/charges', headers: {} },
-    }).effect;
+      http: { method: 'POST', host: 'payment.payments', target: '/charges', headers: {} },
+    }).decision.effect;
   expect(ask('spiffe://boutique.demo/ns/orders/sa/checkout')).toBe('ALLOW');
   expect(ask('spiffe://boutique.demo/ns/storefront/sa/rogue')).toBe('DENY');
   expect(ask(null)).toBe('DENY');

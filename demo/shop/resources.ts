@@ -1,4 +1,4 @@
-import { API_VERSION, type Resource } from '@sallyport/shared/resources';
+import { API_VERSION, parseResource, type Resource } from '@sallyport/shared/resources';
 import { addressOf, appSocket, outboundSocket, type Place, tcpSocket } from './place.ts';
 import { type Call, callsOf, type ShopWorkload, type Target, type Topology, workloadOf } from './topology.ts';
 
@@ -22,19 +22,18 @@ export function shopWorkloads(topology: Topology, place: Place): Resource[] {
 }
 
 function mesh(topology: Topology): Resource {
-  return {
+  return parseResource({
     apiVersion: API_VERSION,
     kind: 'Mesh',
     metadata: { name: 'default' },
     spec: {
       trustDomain: topology.trustDomain,
       rootNamespace: 'sallyport-system',
-      pathNormalization: 'DECODE_AND_MERGE_SLASHES',
       // Minutes instead of a day, so that a rotation can be watched.
       certificates: { leafLifetime: '4m' },
       strict: { window: '90s', watch: '15s', minimumCoverage: 0.95 },
     },
-  };
+  });
 }
 
 function namespacesOf(topology: Topology): string[] {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import type { Flow } from '@sallyport/shared/mesh';
 import type { ConfigEntry } from '@sallyport/shared/push';
-import { API_VERSION, type Workload } from '@sallyport/shared/resources';
+import { API_VERSION, KINDS, type Workload } from '@sallyport/shared/resources';
 import type { ProxyConfig } from '../src/config.ts';
 import { Proxy } from '../src/proxy.ts';
 import { TRUST_DOMAIN, workloadUri } from './certificates.ts';
@@ -135,9 +135,8 @@ export function countOf(flows: readonly Flow[], match: (flow: Flow) => boolean):
 
 /** The mesh and bundle entries that every configuration has. */
 export function baseEntries(root: string): Entries {
-  const spec = { trustDomain: TRUST_DOMAIN, rootNamespace: 'sallyport-system', pathNormalization: 'DECODE_AND_MERGE_SLASHES', certificates: { leafLifetime: '24h' }, strict: { window: '24h', watch: '10m', minimumCoverage: 0.95 } } as const;
   return new Map<string, ConfigEntry>([
-    ['mesh', { type: 'mesh', value: { apiVersion: API_VERSION, kind: 'Mesh', metadata: { name: 'default' }, spec } }],
+    ['mesh', { type: 'mesh', value: KINDS.Mesh.schema.parse({ apiVersion: API_VERSION, kind: 'Mesh', metadata: { name: 'default' }, spec: { trustDomain: TRUST_DOMAIN } }) }],
     ['bundle', { type: 'bundle', value: { trustDomain: TRUST_DOMAIN, roots: [root] } }],
   ]);
 }

@@ -24,7 +24,7 @@ export function pendingQuery(): PendingQuery {
     write(pathname, followed, query) {
       const earlier = holds(pathname, followed) && written ? [...written.replaced, written.query] : [followed];
       // Back to what the router shows: nothing is pending, and a later visit to the query in between is not to be hidden.
-      written = query === followed ? null : { pathname, replaced: earlier, query };
+      written = query === followed ? null : { pathname, replaced: earlier.filter((each) => each !== query), query };
       for (const listener of listeners) listener();
     },
     settle(pathname, followed) {

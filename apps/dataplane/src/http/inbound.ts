@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Decision } from '@sallyport/shared/policy';
+import type { TargetDecision } from '@sallyport/shared/policy';
 import { authorize } from '../authz/authorize.ts';
 import { formatAddress } from '../listener/address.ts';
 import { dialPlaintext } from '../listener/dial.ts';
@@ -71,17 +71,18 @@ export class InboundHttp implements InboundHandler {
     const call: Call = { req, res, upgrade, peer, target, headers, trace: traceParent(req) };
     const problem = requestProblem(req);
     if (problem) return this.#refuse(call, problem.status, problem.message, { reason: 'bad-request' });
-    const decision = this.#decide(call);
-    if (decision.effect === 'DENY') {
-      const { status, reason, policy, normalizedPath: path } = decision;
-      const text = status === 400 ? `path rejected: ${decision.explanation}` : 'access denied';
+    const verdict = this.#decide(call);
+    const { decision, path } = verdict;
+    if (decision.effect !== 'ALLOW') {
+      const { status, reason, policy } = decision;
+      const text = status === 400 ? `request rejected: ${decision.explanation}` : 'access denied';
       return this.#refuse(call, status, text, { reason, policy, path });
     }
-    await this.#forward(call, decision);
+    await this.#forward(call, verdict);
   }
 
-  #decide({ req, peer, target, headers }: Call): Decision {
-    const facts = { method: req.method ?? '', host: req.headers.host ?? '', path: req.url ?? '', headers: distinct(headers) };
+  #decide({ req, peer, target, headers }: Call): TargetDecision {
+    const facts = { method: req.method ?? '', host: req.headers.host ?? '', target: req.url ?? '', headers: distinct(headers) };
     return authorize(target.workload, target.port, peer, facts);
   }
 
@@ -91,10 +92,10 @@ export class InboundHttp implements InboundHandler {
     refuse(call.req, call.res, status, why.reason ?? 'policy-deny', text, this.#mustClose(call.peer));
   }
 
-  async #forward(call: Call, decision: Decision): Promise<void> {
+  async #forward(call: Call, { decision, path, query }: TargetDecision): Promise<void> {
     const { req, res } = call;
-    const facts: FlowFacts = { ...factsOf(call), path: decision.normalizedPath, policy: decision.policy };
-    const plan = this.#plan(call, decision, facts);
+    const facts: FlowFacts = { ...factsOf(call), path, policy: decision.policy };
+    const plan = this.#plan(call, `${path ?? '/'}${query}`, facts);
     let outcome = await forward(req, res, plan);
     if (outcome.kind === 'unreachable' && outcome.retryable) outcome = await forward(req, res, plan);
     this.#finish(call, facts, outcome);
@@ -111,10 +112,8 @@ export class InboundHttp implements InboundHandler {
     refuse(call.req, call.res, 503, 'upstream-unreachable', 'the application does not answer', this.#mustClose(call.peer));
   }
 
-  #plan(call: Call, decision: Decision, facts: FlowFacts): ForwardPlan {
+  #plan(call: Call, path: string, facts: FlowFacts): ForwardPlan {
     const { req, upgrade, peer, target, headers, trace } = call;
-    const mark = (req.url ?? '').indexOf('?');
-    const query = mark < 0 ? '' : (req.url ?? '').slice(mark);
     const own = target.workload.spiffeId;
     const added: HeaderPair[] = [...framing(req), ['traceparent', trace.header]];
     // Envoy's form of the header: who we are, and who the verified peer is. Plaintext peers have no identity to state.
@@ -122,7 +121,7 @@ export class InboundHttp implements InboundHandler {
     if (upgrade) added.push(['connection', 'Upgrade'], ['upgrade', 'websocket']);
     return {
       agent: this.#agent(target),
-      path: `${decision.normalizedPath ?? '/'}${query}`,
+      path,
       headers: [...headers.filter(([name]) => name.toLowerCase() !== 'traceparent'), ...added],
       dropFromAnswer: (name) => name.startsWith('x-sallyport-'),
       close: this.#mustClose(peer),
@@ -136,9 +135,9 @@ export class InboundHttp implements InboundHandler {
 
   #stillAllowed(call: Call): boolean {
     const now = { ...call, target: this.#target() };
-    const decision = this.#decide(now);
+    const { decision, path } = this.#decide(now);
     if (decision.effect === 'ALLOW') return true;
-    const { reason, policy, normalizedPath: path } = decision;
+    const { reason, policy } = decision;
     const facts: FlowFacts = { ...factsOf(now), verdict: 'denied', reason, policy, path };
     this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: call.trace.traceId });
     return false;

@@ -125,7 +125,7 @@ export class OutboundHttp implements OutboundHandler {
   }
 
   #facts({ req, target }: Call, destination: FlowFacts['destination'], endpoint: Endpoint | null): FlowFacts {
-    const normal = normalizePath(req.url ?? '', target.snapshot.mesh.pathNormalization);
+    const normal = normalizePath(req.url ?? '', target.snapshot.mesh);
     return { ...outboundFacts(target, destination, endpoint), method: req.method?.slice(0, 64) ?? null, path: normal.ok ? normal.path : null };
   }
 

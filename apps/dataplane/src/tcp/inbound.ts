@@ -58,7 +58,7 @@ export class InboundTcp implements InboundHandler {
   /** The facts of an allowed connection; null when it is denied, which is recorded. */
   #decide(peer: PeerConnection): FlowFacts | null {
     const target = this.#target();
-    const { effect, reason, policy } = authorize(target.workload, target.port, peer, null);
+    const { effect, reason, policy } = authorize(target.workload, target.port, peer, null).decision;
     const facts: FlowFacts = { ...inboundFacts(target, peer.principal, peer.ip), policy };
     if (effect === 'ALLOW') return facts;
     this.#recorder.record({ facts: { ...facts, verdict: 'denied', reason }, amounts: ONE, traceId: null });

@@ -1,5 +1,5 @@
 import type { Caller } from '@sallyport/shared/api';
-import { compileWorkloadPolicy, decide } from '@sallyport/shared/policy';
+import { compileWorkloadPolicy, decideTarget } from '@sallyport/shared/policy';
 import { KINDS, parseManifest, type AuthorizationPolicy } from '@sallyport/shared/resources';
 import { describe, expect, it } from 'vitest';
 import { callKey, groupCallers, nameProblem, policyYaml, suggestedCalls, suggestedName } from './draft.ts';
@@ -37,11 +37,11 @@ function written(calls: readonly Caller[], addresses: readonly string[] = [], ca
 }
 
 /** What the proxies' own evaluator says to a call under the policy. */
-function verdict(policy: AuthorizationPolicy, call: Caller, path = call.path): 'ALLOW' | 'DENY' {
+function verdict(policy: AuthorizationPolicy, call: Caller, path = call.path): 'ALLOW' | 'DENY' | 'ASK' {
   const mesh = KINDS.Mesh.schema.parse({ apiVersion: policy.apiVersion, kind: 'Mesh', metadata: { name: 'mesh' }, spec: { trustDomain: 'shop.local' } }).spec;
   const compiled = compileWorkloadPolicy({ mesh, workload: { namespace: 'shop', labels: { app: 'orders' } }, authorizationPolicies: [policy], peerAuthentications: [] });
-  const http = call.protocol === 'http' ? { http: { method: call.method ?? '', host: 'orders.shop', path: path ?? '', headers: {} } } : {};
-  return decide(compiled, { protocol: call.protocol, source: { principal: call.principal, ip: call.ip }, destination: { ip: '127.0.0.9', port: call.port }, ...http }).effect;
+  const http = call.protocol === 'http' ? { http: { method: call.method ?? '', host: 'orders.shop', target: path ?? '', headers: {} } } : {};
+  return decideTarget(compiled, { protocol: call.protocol, source: { principal: call.principal, ip: call.ip }, destination: { ip: '127.0.0.9', port: call.port }, ...http }).decision.effect;
 }
 
 describe('policyYaml, judged by the evaluator of the proxies', () => {

@@ -84,14 +84,15 @@ export function policyYaml(choice: PolicyChoice): string {
 }
 
 function rulesOf({ destination, calls, addresses }: PolicyChoice): AuthorizationRule[] {
-  const bySource = new Map<string, { source: RuleSource; to: { operation: RuleOperation }[] }>();
+  const chosen: { source: RuleSource; to: { operation: RuleOperation }[] }[] = [];
   for (const group of groupCallers(destination.callers)) {
     const source = sourceOf(group, addresses);
     const rows = group.rows.filter((row) => (group.principal === null ? source !== null : calls.has(callKey(row))));
-    if (source !== null && rows.length > 0) bySource.set(group.key, { source, to: operationsOf(rows) });
+    // An ALLOW rule that holds anything about HTTP never matches on a TCP port, so those have rules of their own.
+    if (source !== null) for (const same of Map.groupBy(rows, (row) => row.protocol).values()) chosen.push({ source, to: operationsOf(same) });
   }
   // Sources that may do the same share a rule: that is how a person would write it.
-  const byOperations = Map.groupBy(bySource.values(), ({ source, to }) => `${source.principals ? 'id' : 'ip'} ${JSON.stringify(to)}`);
+  const byOperations = Map.groupBy(chosen, ({ source, to }) => `${source.principals ? 'id' : 'ip'} ${JSON.stringify(to)}`);
   return [...byOperations.values()].map((sources) => ({ from: [{ source: mergeSources(sources.map(({ source }) => source)) }], to: sources[0]?.to }));
 }
 

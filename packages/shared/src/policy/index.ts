@@ -1,3 +1,9 @@
 export * from './types.ts';
-export { normalizePath, type NormalizedPath } from './path.ts';
-export { compileWorkloadPolicy, decide, effectiveMtls, type CompiledWorkloadPolicy, type WorkloadPolicyInput } from './evaluate.ts';
+export { normalizePath, pathNormalizationOf, type NormalizedPath, type NormalPath, type PathNormalization } from './path.ts';
+export { attaches, compileWorkloadPolicy, policyId, type CompiledWorkloadPolicy, type PolicyTarget, type WorkloadPolicyInput } from './compile.ts';
+export { decide, decideTarget, type TargetDecision } from './decide.ts';
+export { effectiveMtls } from './peer-mode.ts';
+export {
+  authenticate, compileAuthentication, isPreflight, sameLocation,
+  type Authentication, type AuthenticationRule, type PresentedToken, type TokenLocation, type TokenValidity,
+} from './authentication.ts';

@@ -4,74 +4,111 @@ import ipaddr from 'ipaddr.js';
 export type StringMatch = (value: string) => boolean;
 
 /**
- * Istio's string match: `*` for any non-empty value, `p*` prefix, `*s` suffix, otherwise exact.
+ * Istio's string match: `*` for any non-empty value, `p*` prefix, `*s` suffix, otherwise exact. A star elsewhere is a
+ * character like any other (Istio's reading; our admission refuses it).
  *
- * @param fold compare without regard to case (hosts)
+ * @param fold compare without regard to case (hosts); the value must then be in lower case
+ * @param any what `*` admits; for a header Istio asks only that it is there
  */
-export function compileStrings(patterns: readonly string[], fold = false): StringMatch {
+export function compileStrings(patterns: readonly string[], fold = false, any: StringMatch = (value) => value !== ''): StringMatch {
   const exact = new Set<string>();
   const rest: StringMatch[] = [];
   for (const original of patterns) {
     const pattern = fold ? original.toLowerCase() : original;
-    if (pattern === '*') rest.push((value) => value !== '');
-    else if (pattern.endsWith('*')) rest.push(((prefix) => (value: string) => value.startsWith(prefix))(pattern.slice(0, -1)));
+    if (pattern === '*') rest.push(any);
     else if (pattern.startsWith('*')) rest.push(((suffix) => (value: string) => value.endsWith(suffix))(pattern.slice(1)));
+    else if (pattern.endsWith('*')) rest.push(((prefix) => (value: string) => value.startsWith(prefix))(pattern.slice(0, -1)));
     else exact.add(pattern);
   }
-  return (original) => {
-    const value = fold ? original.toLowerCase() : original;
-    return exact.has(value) || rest.some((test) => test(value));
-  };
+  return oneOf(exact, rest);
+}
+
+/** True when the value is one of `exact` or passes one of `rest`; the usual short lists without a loop. */
+export function oneOf(exact: ReadonlySet<string>, rest: readonly StringMatch[]): StringMatch {
+  const [first, second] = rest;
+  if (first === undefined) {
+    const [only] = exact;
+    return exact.size === 1 ? (value) => value === only : (value) => exact.has(value);
+  }
+  if (second === undefined && exact.size === 0) return first;
+  return (value) => exact.has(value) || rest.some((test) => test(value));
 }
 
 /**
- * Path patterns: those of {@link compileStrings} plus Istio's templates, `{*}` for one non-empty segment and `{**}`
- * for any rest. `/x/{**}` matches `/x/` and not `/x`.
+ * Path patterns: those of {@link compileStrings} plus Istio's templates: `{*}` is one non-empty segment, `{**}` is any
+ * text with slashes or none, so `/x/{**}` matches `/x/` and not `/x`.
  */
 export function compilePaths(patterns: readonly string[]): StringMatch {
-  const templates = patterns.filter((pattern) => pattern.includes('{*')).map(compileTemplate);
-  const plain = compileStrings(patterns.filter((pattern) => !pattern.includes('{*')));
-  return (value) => plain(value) || templates.some((test) => test(value));
+  const plain = patterns.filter((pattern) => !isTemplate(pattern));
+  const templates = patterns.filter(isTemplate).map(compileTemplate);
+  if (templates.length === 0) return compileStrings(plain);
+  const strings = compileStrings(plain);
+  return (value) => strings(value) || templates.some((test) => test(value));
 }
 
+/** True for a path pattern with `{*}` or `{**}`. */
+export function isTemplate(pattern: string): boolean {
+  return pattern.includes('{*}') || pattern.includes('{**}');
+}
+
+/**
+ * A template is segments, of which at most one is `{**}`. What stands before it is held against the path's first
+ * segments and what stands after it against its end, so the cost is linear in the path.
+ */
 function compileTemplate(template: string): StringMatch {
-  const pattern = template.split('/');
-  return (value) => matchSegments(pattern, value.split('/'));
-}
-
-/** Segment by segment with one backtracking point, so the cost is bounded by segments of pattern times path. */
-function matchSegments(pattern: readonly string[], path: readonly string[]): boolean {
-  let p = 0;
-  let s = 0;
-  let starPattern = -1;
-  let starPath = 0;
-  while (s < path.length) {
-    const part = pattern[p];
-    if (part === '{**}') {
-      starPattern = p;
-      starPath = s;
-      p += 1;
-    } else if (part !== undefined && (part === path[s] || (part === '{*}' && path[s] !== ''))) {
-      p += 1;
-      s += 1;
-    } else if (starPattern >= 0) {
-      starPath += 1;
-      s = starPath;
-      p = starPattern + 1;
-    } else {
-      return false;
-    }
-  }
-  // `/x` has run out of segments while `/x/{**}` still wants one: no match, as in Envoy.
-  return p === pattern.length;
-}
-
-/** Compiled CIDR list. IPv4-mapped IPv6 peers are matched as IPv4. */
-export function compileIpBlocks(blocks: readonly string[]): StringMatch {
-  const ranges = blocks.map((block) => ipaddr.parseCIDR(block.includes('/') ? block : `${block}/${block.includes(':') ? 128 : 32}`));
-  return (value) => {
-    if (!ipaddr.isValid(value)) return false;
-    const address = ipaddr.process(value);
-    return ranges.some((range) => address.kind() === range[0].kind() && address.match(range));
+  const segments = template.split('/');
+  const rest = segments.indexOf('{**}');
+  if (rest < 0) return (path) => segmentCount(path) === segments.length && headEnd(path, segments) === path.length;
+  const head = segments.slice(0, rest);
+  const tail = segments.slice(rest + 1);
+  // After {**} admission lets only literal segments stand.
+  const ending = tail.length === 0 ? '' : `/${tail.join('/')}`;
+  return (path) => {
+    const end = headEnd(path, head);
+    // The slash before {**} belongs to the template: `/x` has none after its head.
+    return end >= 0 && path.charCodeAt(end) === 0x2f && path.length - ending.length >= end + 1 && path.endsWith(ending);
   };
+}
+
+/** Where the path's first segments end if they match, else -1. */
+function headEnd(path: string, head: readonly string[]): number {
+  let at = 0;
+  for (const [index, wanted] of head.entries()) {
+    if (index > 0) {
+      if (path.charCodeAt(at) !== 0x2f) return -1;
+      at += 1;
+    }
+    const slash = path.indexOf('/', at);
+    const end = slash < 0 ? path.length : slash;
+    if (wanted === '{*}' ? end === at : path.slice(at, end) !== wanted) return -1;
+    at = end;
+  }
+  return at;
+}
+
+function segmentCount(path: string): number {
+  let count = 1;
+  for (let at = path.indexOf('/'); at >= 0; at = path.indexOf('/', at + 1)) count += 1;
+  return count;
+}
+
+/** An address ready to be held against CIDRs; null for text that is none. */
+export type Address = ipaddr.IPv4 | ipaddr.IPv6 | null;
+export type AddressMatch = (address: Address) => boolean;
+
+/** Reads an address once; an IPv4-mapped IPv6 address is the IPv4 one. */
+export function parseAddress(text: string): Address {
+  return ipaddr.isValid(text) ? ipaddr.process(text) : null;
+}
+
+/** A compiled CIDR list. Text that is no address is in no block. */
+export function compileIpBlocks(blocks: readonly string[]): AddressMatch {
+  const ranges = blocks.map(parseBlock);
+  return (address) => address !== null && ranges.some((range) => address.kind() === range[0].kind() && address.match(range));
+}
+
+/** IPv4-mapped blocks are IPv4 blocks, as the addresses that they are held against. */
+function parseBlock(block: string): [ipaddr.IPv4 | ipaddr.IPv6, number] {
+  const [base, bits] = ipaddr.parseCIDR(block.includes('/') ? block : `${block}/${block.includes(':') ? 128 : 32}`);
+  return base instanceof ipaddr.IPv6 && base.isIPv4MappedAddress() && bits >= 96 ? [base.toIPv4Address(), bits - 96] : [base, bits];
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type AuthorizationPolicy, authorizationPolicy, mesh as meshSchema, type MeshSpec, type PeerAuthentication, peerAuthentication } from '../resources/index.ts';
-import { compileWorkloadPolicy, decide, effectiveMtls, normalizePath, type PolicyRequest } from './index.ts';
+import { compileWorkloadPolicy, decideTarget, effectiveMtls, normalizePath, type RawRequest } from './index.ts';
 
 const API = 'sallyport.dev/v1alpha1';
 const MESH: MeshSpec = meshSchema.parse({ apiVersion: API, kind: 'Mesh', metadata: { name: 'default' }, spec: { trustDomain: 'shop.test', trustDomainAliases: ['old.test'] } }).spec;
@@ -26,16 +26,16 @@ interface Call {
   tcp?: boolean;
   port?: number;
 }
-function request(call: Call): PolicyRequest {
+function request(call: Call): RawRequest {
   const common = {
     source: { principal: call.principal === undefined ? from('shop', 'checkout') : call.principal, ip: call.ip ?? '10.0.0.7' },
     destination: { ip: '10.0.0.1', port: call.port ?? 8080 },
   };
   if (call.tcp) return { protocol: 'tcp', ...common };
-  return { protocol: 'http', ...common, http: { method: call.method ?? 'GET', host: call.host ?? 'pay', path: call.path ?? '/', headers: call.headers ?? {} } };
+  return { protocol: 'http', ...common, http: { method: call.method ?? 'GET', host: call.host ?? 'pay', target: call.path ?? '/', headers: call.headers ?? {} } };
 }
 function verdict(policies: AuthorizationPolicy[], call: Call, labels: Record<string, string> = { app: 'pay' }) {
-  return decide(compileWorkloadPolicy({ mesh: MESH, workload: { namespace: 'pay', labels }, authorizationPolicies: policies, peerAuthentications: [] }), request(call));
+  return decideTarget(compileWorkloadPolicy({ mesh: MESH, workload: { namespace: 'pay', labels }, authorizationPolicies: policies, peerAuthentications: [] }), request(call)).decision;
 }
 const allow = (source: object) => policy({ rules: [{ from: [{ source }] }] });
 
@@ -186,18 +186,18 @@ describe('normalizePath', () => {
     ['/a/.', '/a/'],
     ['/', '/'],
   ])('%s becomes %s', (raw, expected) => {
-    expect(normalizePath(raw, 'DECODE_AND_MERGE_SLASHES')).toMatchObject({ ok: true, path: expected });
+    expect(normalizePath(raw, { ...MESH, pathNormalization: 'DECODE_AND_MERGE_SLASHES' })).toMatchObject({ ok: true, path: expected });
   });
 
   it.each(['/a#b', '/a%00', '/%zz', 'a', '', '/..', '/a/../../b', '/a b'])('refuses %j', (raw) => {
-    expect(normalizePath(raw, 'DECODE_AND_MERGE_SLASHES').ok).toBe(false);
+    expect(normalizePath(raw, { ...MESH, pathNormalization: 'DECODE_AND_MERGE_SLASHES' }).ok).toBe(false);
     expect(verdict([], { path: raw })).toMatchObject({ effect: 'DENY', status: 400, reason: 'path-rejected' });
   });
 
   it('does less in the weaker modes', () => {
-    expect(normalizePath('/a//b%2fc', 'BASE')).toMatchObject({ path: '/a//b%2Fc' });
-    expect(normalizePath('/a//b', 'MERGE_SLASHES')).toMatchObject({ path: '/a/b' });
-    expect(normalizePath('/a//../b', 'NONE')).toMatchObject({ path: '/a//../b' });
+    expect(normalizePath('/a//b%2fc', { ...MESH, pathNormalization: 'BASE' })).toMatchObject({ path: '/a//b%2Fc' });
+    expect(normalizePath('/a//b', { ...MESH, pathNormalization: 'MERGE_SLASHES' })).toMatchObject({ path: '/a/b' });
+    expect(normalizePath('/a//../b', { ...MESH, pathNormalization: 'NONE' })).toMatchObject({ path: '/a//../b' });
   });
 
   it.each([
@@ -206,8 +206,8 @@ describe('normalizePath', () => {
     ['/a%2f%2fb', '/a/b'],
     ['/\\a', '/a'],
   ])('is stable: %s gives %s, and that gives itself', (raw, expected) => {
-    expect(normalizePath(raw, 'DECODE_AND_MERGE_SLASHES')).toMatchObject({ path: expected });
-    expect(normalizePath(expected, 'DECODE_AND_MERGE_SLASHES')).toMatchObject({ path: expected });
+    expect(normalizePath(raw, { ...MESH, pathNormalization: 'DECODE_AND_MERGE_SLASHES' })).toMatchObject({ path: expected });
+    expect(normalizePath(expected, { ...MESH, pathNormalization: 'DECODE_AND_MERGE_SLASHES' })).toMatchObject({ path: expected });
   });
 });
 

@@ -1,161 +1,195 @@
-import { parseSpiffeId } from '../mesh/index.ts';
 import type { AuthorizationRule, MeshSpec, RuleCondition, RuleOperation, RuleSource } from '../resources/index.ts';
+import type { Facts } from './facts.ts';
+import { compileNamespaces, principalPatterns, trustDomainPatterns } from './identity.ts';
 import { compileIpBlocks, compilePaths, compileStrings, type StringMatch } from './match.ts';
-import type { PolicyRequest } from './types.ts';
+import { claimValues, readToken, type TokenReader } from './token.ts';
+import type { PolicyAction, PolicyRequest } from './types.ts';
 
-/** The request with what rules ask of it, worked out once. */
-export interface RequestFacts {
-  readonly request: PolicyRequest;
-  /** Principal without its scheme and with aliases of our trust domain replaced by its name; '' for plaintext. */
-  readonly principal: string;
-  readonly namespace: string;
-  /** `namespace/name`, or ''. */
-  readonly serviceAccount: string;
-  readonly path: string;
-}
-
-export type Predicate = (facts: RequestFacts) => boolean;
+export type Predicate = (facts: Facts) => boolean;
 
 /** What a rule's compilation depends on besides its own text. */
 export interface RuleContext {
-  readonly mesh: Pick<MeshSpec, 'trustDomain' | 'trustDomainAliases'>;
+  readonly mesh: Pick<MeshSpec, 'trustDomain' | 'trustDomainAliases' | 'compatibility'>;
+  /** Namespace of the policy: where a bare service account name belongs. */
   readonly namespace: string;
-  readonly deny: boolean;
+  readonly action: PolicyAction;
+  readonly protocol: PolicyRequest['protocol'];
 }
 
-/** Works out the facts of a request whose path is already in normal form. */
-export function requestFacts(request: PolicyRequest, path: string, mesh: RuleContext['mesh']): RequestFacts {
-  if (request.source.principal === null) return { request, principal: '', namespace: '', serviceAccount: '', path };
-  const id = parseSpiffeId(request.source.principal);
-  const domain = mesh.trustDomainAliases?.includes(id.trustDomain) ? mesh.trustDomain : id.trustDomain;
-  return {
-    request,
-    principal: `${domain}${id.path}`,
-    namespace: id.namespace ?? '',
-    serviceAccount: id.namespace === null ? '' : `${id.namespace}/${id.serviceAccount ?? ''}`,
-    path,
-  };
+/** One field's test. `http` marks fields that only an HTTP request has. */
+interface Clause {
+  readonly test: Predicate;
+  readonly http: boolean;
+}
+
+/** True when a match of the rule denies or may deny: dropping one of its conditions then makes it stricter. */
+function restricts(action: PolicyAction): boolean {
+  return action === 'DENY' || action === 'CUSTOM';
 }
 
 /**
  * Compiles one rule: `from` AND `to` AND every `when`; entries of a list are OR, fields inside one entry AND.
  * A rule without any of the three matches everything (Istio: `rules: [{}]`).
+ *
+ * @returns null when the rule never matches: Istio drops an ALLOW or AUDIT rule with an HTTP field on a TCP port, while
+ *   a DENY or CUSTOM rule loses just those fields and so matches more. Both fail closed.
  */
-export function compileRule(rule: AuthorizationRule, context: RuleContext): Predicate {
+export function compileRule(rule: AuthorizationRule, context: RuleContext): Predicate | null {
+  const sources = rule.from?.map((entry) => sourceClauses(entry.source, context));
+  const operations = rule.to?.map((entry) => operationClauses(entry.operation, context));
+  const conditions = (rule.when ?? []).map((condition) => conditionClauses(condition, context));
+  if (context.protocol === 'tcp' && !restricts(context.action) && [...(sources ?? []), ...(operations ?? []), ...conditions].flat().some((clause) => clause.http)) return null;
+  const usable = (clauses: readonly Clause[]) => allOf(clauses.filter((clause) => context.protocol === 'http' || !clause.http).map((clause) => clause.test));
   const parts: Predicate[] = [];
-  if (rule.from) parts.push(anyOf(rule.from.map((entry) => compileSource(entry.source, context))));
-  if (rule.to) parts.push(anyOf(rule.to.map((entry) => compileOperation(entry.operation, context))));
-  for (const condition of rule.when ?? []) parts.push(compileCondition(condition, context));
+  if (sources) parts.push(anyOf(sources.map(usable)));
+  if (operations) parts.push(anyOf(operations.map(usable)));
+  parts.push(...conditions.map(usable));
   return allOf(parts);
 }
 
 function allOf(tests: readonly Predicate[]): Predicate {
+  const [first, second, third] = tests;
+  if (first === undefined) return () => true;
+  if (second === undefined) return first;
+  if (third === undefined) return (facts) => first(facts) && second(facts);
   return (facts) => tests.every((test) => test(facts));
 }
 
 function anyOf(tests: readonly Predicate[]): Predicate {
+  const [first, second] = tests;
+  if (first !== undefined && second === undefined) return first;
   return (facts) => tests.some((test) => test(facts));
 }
 
-/** A pair of positive and negative lists over one value of the request. */
-function listPair(read: (facts: RequestFacts) => string, positive?: StringMatch, negative?: StringMatch): Predicate[] {
-  const tests: Predicate[] = [];
-  if (positive) tests.push((facts) => positive(read(facts)));
-  if (negative) tests.push((facts) => !negative(read(facts)));
-  return tests;
+const not = (test: Predicate): Predicate => (facts) => !test(facts);
+
+type Lists = readonly [positive: readonly string[] | undefined, negative: readonly string[] | undefined];
+
+/** The tests of a positive and a negative list of one field. */
+function pair([positive, negative]: Lists, compile: (values: readonly string[]) => Predicate): Predicate[] {
+  return [...(positive ? [compile(positive)] : []), ...(negative ? [not(compile(negative))] : [])];
 }
 
-function optional(compile: (values: readonly string[]) => StringMatch, values: readonly string[] | undefined): StringMatch | undefined {
-  return values && compile(values);
+const read = (value: (facts: Facts) => string, match: StringMatch): Predicate => (facts) => match(value(facts));
+
+/** Safer than Istio (D1): "not X" in a rule that allows never admits somebody without the identity that it speaks of. */
+function known(tests: readonly Predicate[], context: RuleContext, present: Predicate): Predicate[] {
+  return tests.length > 0 && context.mesh.compatibility !== 'istio' && !restricts(context.action) ? [present, ...tests] : [...tests];
 }
 
-function compileSource(source: RuleSource, context: RuleContext): Predicate {
-  const principals = (values: readonly string[]) => compileStrings(values.map((value) => ownDomain(value, context.mesh)));
-  const accounts = (values: readonly string[]) =>
-    compileStrings(values.map((value) => (value.includes('/') ? value : `${context.namespace}/${value}`)));
+const hasPeer: Predicate = (facts) => facts.peer.principal !== '';
+const hasToken: Predicate = (facts) => facts.request.token !== undefined && facts.request.token !== null;
+
+function sourceClauses(source: RuleSource, context: RuleContext): Clause[] {
+  const field = sourceFields(context);
   const identity = [
-    ...listPair((f) => f.principal, optional(principals, source.principals), optional(principals, source.notPrincipals)),
-    ...listPair((f) => f.namespace, optional(compileStrings, source.namespaces), optional(compileStrings, source.notNamespaces)),
-    ...listPair((f) => f.serviceAccount, optional(accounts, source.serviceAccounts), optional(accounts, source.notServiceAccounts)),
+    ...pair([source.principals, source.notPrincipals], field.principal),
+    ...pair([source.namespaces, source.notNamespaces], field.namespace),
+    ...pair([source.serviceAccounts, source.notServiceAccounts], field.serviceAccount),
+    ...pair([source.trustDomains, source.notTrustDomains], field.trustDomain),
   ];
-  // Safer than Istio (docs/policy-differences.md, D1): "not X" in an ALLOW rule never admits a peer without identity.
-  if (!context.deny && identity.length > 0) identity.unshift((facts) => facts.principal !== '');
-  const address = listPair((f) => f.request.source.ip, optional(compileIpBlocks, source.ipBlocks), optional(compileIpBlocks, source.notIpBlocks));
-  return allOf([...identity, ...address]);
+  const address = [...pair([source.ipBlocks, source.notIpBlocks], field.ip), ...pair([source.remoteIpBlocks, source.notRemoteIpBlocks], field.remoteIp)];
+  const token = pair([source.requestPrincipals, source.notRequestPrincipals], tokenTest(readToken.principal));
+  return [...clauses([...known(identity, context, hasPeer), ...address], false), ...clauses(known(token, context, hasToken), true)];
 }
 
-/** Istio's aliases: a pattern whose trust domain is ours, an alias or `cluster.local` speaks of our trust domain. */
-function ownDomain(pattern: string, mesh: RuleContext['mesh']): string {
-  const text = pattern.startsWith('spiffe://') ? pattern.slice('spiffe://'.length) : pattern;
-  const slash = text.indexOf('/');
-  if (slash < 0) return text;
-  const domain = text.slice(0, slash);
-  const own = domain === 'cluster.local' || domain === mesh.trustDomain || mesh.trustDomainAliases?.includes(domain);
-  return own ? `${mesh.trustDomain}${text.slice(slash)}` : text;
+function clauses(tests: readonly Predicate[], http: boolean): Clause[] {
+  return tests.map((test) => ({ test, http }));
 }
 
-function compileOperation(operation: RuleOperation, context: RuleContext): Predicate {
-  const ports = listPair(
-    (f) => String(f.request.destination.port),
-    optional(compileStrings, operation.ports),
-    optional(compileStrings, operation.notPorts),
-  );
-  const hosts = (values: readonly string[]) => compileHosts(values);
+/** The fields of a source, which are also keys of `when`. */
+function sourceFields({ mesh, namespace }: RuleContext) {
+  return {
+    principal: (values: readonly string[]) => read((f) => f.peer.principal, compileStrings(principalPatterns(values, mesh))),
+    namespace: (values: readonly string[]): Predicate => {
+      const match = compileNamespaces(values, mesh);
+      return (facts) => match(facts.peer);
+    },
+    serviceAccount: (values: readonly string[]) => read((f) => f.peer.serviceAccount, compileStrings(accountPatterns(values, namespace))),
+    trustDomain: (values: readonly string[]) => read((f) => f.peer.trustDomain, compileStrings(trustDomainPatterns(values, mesh))),
+    ip: addressTest((request) => request.source.ip),
+    remoteIp: addressTest((request) => request.source.remoteIp ?? request.source.ip),
+  };
+}
+
+/** A bare service account name belongs to the policy's own namespace. */
+export function accountPatterns(values: readonly string[], namespace: string): string[] {
+  return values.map((value) => (value.includes('/') ? value : `${namespace}/${value}`));
+}
+
+function addressTest(value: (request: PolicyRequest) => string) {
+  return (values: readonly string[]): Predicate => {
+    const match = compileIpBlocks(values);
+    return (facts) => match(facts.address(value(facts.request)));
+  };
+}
+
+/** True when one of the token's values for the field matches. */
+function tokenTest(reader: TokenReader) {
+  return (values: readonly string[]): Predicate => {
+    const match = compileStrings(values);
+    return ({ request: { token } }) => token !== undefined && token !== null && reader(token).some(match);
+  };
+}
+
+function operationClauses(operation: RuleOperation, context: RuleContext): Clause[] {
   const http = [
-    ...listPair((f) => f.request.http?.host ?? '', optional(hosts, operation.hosts), optional(hosts, operation.notHosts)),
-    ...listPair((f) => f.request.http?.method ?? '', optional(compileStrings, operation.methods), optional(compileStrings, operation.notMethods)),
-    ...listPair((f) => f.path, optional(compilePaths, operation.paths), optional(compilePaths, operation.notPaths)),
+    ...pair([operation.hosts, operation.notHosts], (values) => hostTest(values, context)),
+    ...pair([operation.methods, operation.notMethods], (values) => read((f) => f.request.http?.method ?? '', compileStrings(values))),
+    ...pair([operation.paths, operation.notPaths], (values) => read((f) => f.path, compilePaths(values))),
   ];
-  return allOf([...ports, ...httpOnly(http, context)]);
-}
-
-/**
- * Istio: on a TCP port an ALLOW rule with an HTTP field is dropped, and a DENY rule loses just those fields and so
- * denies more. Both fail closed.
- */
-function httpOnly(tests: readonly Predicate[], context: RuleContext): Predicate[] {
-  return tests.map((test) => (facts) => (facts.request.http === undefined ? context.deny : test(facts)));
+  const ports = pair([operation.ports, operation.notPorts], (values) => read((f) => f.port, compileStrings(values)));
+  return [...clauses(ports, false), ...clauses(http, true)];
 }
 
 /** Safer than Istio (D2): `h` also means `h:8080`, so that a port cannot slip past a DENY (ISTIO-SECURITY-2021-008). */
-function compileHosts(values: readonly string[]): StringMatch {
-  const match = compileStrings(values, true);
-  return (host) => match(host) || match(host.replace(/:\d+$/, ''));
+function hostTest(values: readonly string[], { mesh }: RuleContext): Predicate {
+  const match = compileStrings(values, true, () => true);
+  if (mesh.compatibility === 'istio') return (facts) => match(facts.host);
+  return (facts) => match(facts.host) || match(facts.bareHost);
 }
 
-function compileCondition(condition: RuleCondition, context: RuleContext): Predicate {
-  const header = /^request\.headers\[(.+)\]$/.exec(condition.key)?.[1]?.toLowerCase();
-  if (header !== undefined) {
-    return allOf(httpOnly([compileHeader(header, condition)], context));
-  }
-  const compile = condition.key.endsWith('.ip') ? compileIpBlocks : compileStrings;
-  const patterns = (values: readonly string[]) =>
-    compile(condition.key === 'source.principal' ? values.map((value) => ownDomain(value, context.mesh)) : values);
-  const read = CONDITION_VALUES[condition.key];
-  if (!read) throw new Error(`condition key ${condition.key} passed the schema but has no reader`);
-  const tests = listPair(read, optional(patterns, condition.values), optional(patterns, condition.notValues));
-  const identity = /^source\.(namespace|principal|serviceAccount)$/.test(condition.key);
-  if (identity && !context.deny) tests.unshift((facts) => facts.principal !== '');
-  return allOf(tests);
+function conditionClauses(condition: RuleCondition, context: RuleContext): Clause[] {
+  const { key } = condition;
+  const lists: Lists = [condition.values, condition.notValues];
+  const header = /^request\.headers\[(.+)\]$/.exec(key)?.[1]?.toLowerCase();
+  if (header !== undefined) return clauses(pair(lists, (values) => headerTest(header, values)), true);
+  const token = tokenReader(key);
+  if (token !== null) return clauses(known(pair(lists, tokenTest(token)), context, hasToken), true);
+  const compile = plainConditions(context)[key];
+  if (compile === undefined) throw new Error(`condition key ${key} passed the schema but has no reader`);
+  const tests = pair(lists, compile);
+  return clauses(/^source\.(namespace|principal|serviceAccount|trustDomain)$/.test(key) ? known(tests, context, hasPeer) : tests, false);
 }
 
-const CONDITION_VALUES: Readonly<Record<string, (facts: RequestFacts) => string>> = {
-  'source.ip': (f) => f.request.source.ip,
-  'source.namespace': (f) => f.namespace,
-  'source.principal': (f) => f.principal,
-  'source.serviceAccount': (f) => f.serviceAccount,
-  'destination.ip': (f) => f.request.destination.ip,
-  'destination.port': (f) => String(f.request.destination.port),
-  'connection.sni': (f) => f.request.sni ?? '',
-};
+function plainConditions(context: RuleContext): Readonly<Record<string, (values: readonly string[]) => Predicate>> {
+  const field = sourceFields(context);
+  return {
+    'source.ip': field.ip,
+    'remote.ip': field.remoteIp,
+    'source.namespace': field.namespace,
+    'source.principal': field.principal,
+    'source.serviceAccount': field.serviceAccount,
+    'source.trustDomain': field.trustDomain,
+    'destination.ip': addressTest((request) => request.destination.ip),
+    'destination.port': (values) => read((f) => f.port, compileStrings(values)),
+    'connection.sni': (values) => read((f) => f.request.sni ?? '', compileStrings(values)),
+  };
+}
 
-/** Each value of a repeated header stands by itself (CVE-2026-26308: joined values dodge a DENY). */
-function compileHeader(name: string, condition: RuleCondition): Predicate {
-  const positive = condition.values && compileStrings(condition.values);
-  const negative = condition.notValues && compileStrings(condition.notValues);
-  return (facts) => {
-    const values = facts.request.http?.headers[name] ?? [];
-    if (positive && !values.some(positive)) return false;
-    return !(negative && values.some(negative));
+function tokenReader(key: string): TokenReader | null {
+  if (key === 'request.auth.principal') return readToken.principal;
+  if (key === 'request.auth.audiences') return readToken.audiences;
+  if (key === 'request.auth.presenter') return readToken.presenter;
+  const claim = /^request\.auth\.claims\[(.+)\]$/.exec(key)?.[1];
+  return claim === undefined ? null : claimValues(claim.split(']['));
+}
+
+/** Each value of a repeated header stands by itself (CVE-2026-26308: joined values dodge a DENY). `*` asks for presence. */
+function headerTest(name: string, values: readonly string[]): Predicate {
+  const match = compileStrings(values, false, () => true);
+  return ({ request: { http } }) => {
+    const present = http !== undefined && Object.hasOwn(http.headers, name) ? http.headers[name] : undefined;
+    return present !== undefined && present.some(match);
   };
 }

@@ -7,4 +7,6 @@ export type {
   RuleOperation,
   RuleSource,
 } from './authorization-policy.ts';
+export type { ExtensionProvider, MeshSpec } from './mesh-spec.ts';
+export type { JwtRule } from './request-authentication.ts';
 export * from './parse.ts';

@@ -1,7 +1,9 @@
 import { z } from 'zod';
-import { API_VERSION, dnsLabel, duration, objectMeta, port, status, workloadSelector } from './meta.ts';
+import { API_VERSION, dnsLabel, objectMeta, port, status, workloadSelector } from './meta.ts';
 import { authorizationPolicySpec } from './authorization-policy.ts';
-import { trustDomainName } from './match.ts';
+import { isPort } from './match.ts';
+import { meshSpec } from './mesh-spec.ts';
+import { requestAuthenticationSpec } from './request-authentication.ts';
 
 const protocol = z.enum(['http', 'tcp']);
 
@@ -13,23 +15,6 @@ const localEndpoint = z
     /^(unix:\/[^\0]+|(127(\.\d{1,3}){3}|\[::1\]|localhost):\d{1,5})$/,
     'must be unix:/absolute/path or a loopback host:port; an application behind the proxy may not listen elsewhere',
   );
-
-export const meshSpec = z.strictObject({
-  trustDomain: trustDomainName,
-  trustDomainAliases: z.array(trustDomainName).max(32).optional(),
-  rootNamespace: dnsLabel.default('sallyport-system'),
-  /** How a path is brought to its normal form before it is matched and forwarded. Stricter than Istio's default. */
-  pathNormalization: z.enum(['NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES']).default('DECODE_AND_MERGE_SLASHES'),
-  certificates: z.strictObject({ leafLifetime: duration.default('24h') }).prefault({}),
-  /** The strict gate: how long a namespace must be clean, and how long each stage of a step is watched. */
-  strict: z
-    .strictObject({
-      window: duration.default('24h'),
-      watch: duration.default('10m'),
-      minimumCoverage: z.number().min(0.5).max(1).default(0.95),
-    })
-    .prefault({}),
-});
 
 export const workloadSpec = z.strictObject({
   serviceAccount: dnsLabel,
@@ -64,7 +49,7 @@ export const peerAuthenticationSpec = z.strictObject({
   selector: workloadSelector.optional(),
   mtls: z.strictObject({ mode: mtlsMode }).optional(),
   portLevelMtls: z
-    .record(z.string().regex(/^[1-9][0-9]{0,4}$/, 'must be a port number'), z.strictObject({ mode: mtlsMode }))
+    .record(z.string().refine(isPort, 'must be a port number'), z.strictObject({ mode: mtlsMode }))
     .optional(),
 });
 
@@ -95,6 +80,7 @@ export const workload = resource('Workload', workloadSpec);
 export const service = resource('Service', serviceSpec);
 export const peerAuthentication = resource('PeerAuthentication', peerAuthenticationSpec);
 export const authorizationPolicy = resource('AuthorizationPolicy', authorizationPolicySpec);
+export const requestAuthentication = resource('RequestAuthentication', requestAuthenticationSpec);
 export const expectedGraph = resource('ExpectedGraph', expectedGraphSpec);
 
 export type Mesh = z.infer<typeof mesh>;
@@ -102,9 +88,9 @@ export type Workload = z.infer<typeof workload>;
 export type Service = z.infer<typeof service>;
 export type PeerAuthentication = z.infer<typeof peerAuthentication>;
 export type AuthorizationPolicy = z.infer<typeof authorizationPolicy>;
+export type RequestAuthentication = z.infer<typeof requestAuthentication>;
 export type ExpectedGraph = z.infer<typeof expectedGraph>;
 export type MtlsMode = z.infer<typeof mtlsMode>;
-export type MeshSpec = z.infer<typeof meshSpec>;
 
 /** Every kind with its schema, plural, short name and scope: the one table that the store, the API and the CRDs read. */
 export const KINDS = {
@@ -113,6 +99,7 @@ export const KINDS = {
   Service: { schema: service, plural: 'services', short: 'spsvc', namespaced: true },
   PeerAuthentication: { schema: peerAuthentication, plural: 'peerauthentications', short: 'pa', namespaced: true },
   AuthorizationPolicy: { schema: authorizationPolicy, plural: 'authorizationpolicies', short: 'ap', namespaced: true },
+  RequestAuthentication: { schema: requestAuthentication, plural: 'requestauthentications', short: 'ra', namespaced: true },
   ExpectedGraph: { schema: expectedGraph, plural: 'expectedgraphs', short: 'eg', namespaced: true },
 } as const;
 

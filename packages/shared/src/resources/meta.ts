@@ -15,6 +15,23 @@ const annotationMap = z.record(z.string().min(1).max(317), z.string().max(4096))
 /** Label selector in Istio's short form. An empty or absent `matchLabels` selects the whole namespace. */
 export const workloadSelector = z.strictObject({ matchLabels: labelMap.optional() });
 
+/**
+ * Gateway API policy attachment (GEP-713): the objects whose traffic the policy applies to. Our proxies serve those of
+ * kind Service; the other kinds are Istio's, and only `compatibility: istio` takes them, to no effect, as its sidecars do.
+ */
+export const targetRefs = z
+  .array(
+    z.strictObject({
+      group: z.enum(['', 'sallyport.dev', 'gateway.networking.k8s.io', 'networking.istio.io']).default('sallyport.dev'),
+      kind: z.enum(['Service', 'Gateway', 'GatewayClass', 'ServiceEntry']),
+      name: dnsLabel,
+      namespace: dnsLabel.optional(),
+    }),
+  )
+  .min(1)
+  .max(16)
+  .optional();
+
 export const port = z.int().min(1).max(65535);
 
 /** A Go-style duration such as `90s`, `10m`, `24h`. */

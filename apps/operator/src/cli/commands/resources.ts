@@ -161,6 +161,7 @@ const HEADERS: Readonly<Record<Kind, readonly string[]>> = {
   Service: ['PORTS', 'PROGRAMMED'],
   PeerAuthentication: ['MODE', 'PROGRAMMED'],
   AuthorizationPolicy: ['ACTION', 'ENFORCEMENT', 'PROGRAMMED'],
+  RequestAuthentication: ['ISSUERS', 'PROGRAMMED'],
   ExpectedGraph: ['EDGES', 'RESOLVED'],
 };
 
@@ -170,6 +171,7 @@ function columns(item: Resource): Row {
   if (item.kind === 'Service') return [item.spec.ports.map(({ port, protocol }) => `${port}/${protocol}`).join(','), conditionCell(item, 'Programmed')];
   if (item.kind === 'PeerAuthentication') return [item.spec.mtls?.mode ?? 'UNSET', conditionCell(item, 'Programmed')];
   if (item.kind === 'AuthorizationPolicy') return [item.spec.action, item.spec.enforcement, conditionCell(item, 'Programmed')];
+  if (item.kind === 'RequestAuthentication') return [item.spec.jwtRules.map(({ issuer }) => issuer).join(','), conditionCell(item, 'Programmed')];
   return [item.spec.edges.length, conditionCell(item, 'ResolvedRefs')];
 }
 

@@ -2,7 +2,7 @@ import type { Impact, PreviewView } from '@sallyport/shared/api';
 import { sourceOf, windowViewOf } from '@sallyport/shared/graph';
 import type { Flow, MeshWorkload } from '@sallyport/shared/mesh';
 import { selects } from '@sallyport/shared/mesh';
-import { type Decision, decide, effectiveMtls, type PolicyRequest } from '@sallyport/shared/policy';
+import { type Decision, decideTarget, effectiveMtls, type RawRequest } from '@sallyport/shared/policy';
 import { type AuthorizationPolicy, parseResource, type PeerAuthentication, type Resource } from '@sallyport/shared/resources';
 import { createTwoFilesPatch } from 'diff';
 import { stringify } from 'yaml';
@@ -72,15 +72,15 @@ function replay(flow: Flow, workload: MeshWorkload, policies: PolicySet): Verdic
   const compiled = compileFor(workload, policies);
   const { mode, policy } = effectiveMtls(compiled, flow.destination.port);
   if (mode === 'STRICT' && flow.mtls === 'plaintext') return { effect: 'DENY', policy, explanation: `port ${flow.destination.port} is STRICT and the peer speaks plaintext` };
-  return decide(compiled, requestOf(flow, workload));
+  return decideTarget(compiled, requestOf(flow, workload)).decision;
 }
 
 /** The recorded call as the evaluator takes it. Hosts and headers are not recorded, so rules on them see none. */
-function requestOf(flow: Flow, workload: MeshWorkload): PolicyRequest {
+function requestOf(flow: Flow, workload: MeshWorkload): RawRequest {
   const common = { source: flow.source, destination: { ip: workload.address, port: flow.destination.port } };
   if (flow.protocol === 'tcp' || flow.method === null) return { protocol: 'tcp', ...common };
   const host = flow.destination.service === null ? '' : `${flow.destination.service}.${flow.destination.namespace}`;
-  return { protocol: 'http', ...common, http: { method: flow.method, host, path: flow.samplePath ?? flow.path ?? '/', headers: {} } };
+  return { protocol: 'http', ...common, http: { method: flow.method, host, target: flow.samplePath ?? flow.path ?? '/', headers: {} } };
 }
 
 function impactOf(flow: Flow, verdict: Verdict, observation: Observation): Impact {
