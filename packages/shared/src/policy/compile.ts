@@ -24,7 +24,7 @@ export interface WorkloadPolicyInput {
 }
 
 /** One rule of one policy, by where it stands. */
-export interface RuleSite {
+interface RuleSite {
   readonly policy: string;
   readonly action: AuthorizationPolicy['spec']['action'];
   readonly rule: number;

@@ -6,7 +6,7 @@ import type { PolicyRequest } from './types.ts';
 const MEMO_SIZE = 4096;
 
 /** What is read from a text, remembered so that the same peers cost nothing again. */
-export class Memo<V> {
+class Memo<V> {
   readonly #read: (text: string) => V;
   readonly #known = new Map<string, V>();
 

@@ -2,8 +2,8 @@ import type { Facts } from './facts.ts';
 import type { Predicate } from './rule.ts';
 
 /** The attributes of a request by which rules are found without trying each of them. */
-export const DIMENSIONS = ['principal', 'path', 'serviceAccount', 'namespace', 'port'] as const;
-export type Dimension = (typeof DIMENSIONS)[number];
+const DIMENSIONS = ['principal', 'path', 'serviceAccount', 'namespace', 'port'] as const;
+type Dimension = (typeof DIMENSIONS)[number];
 
 /** A rule with the exact values, by dimension, of which a request must have one for the rule to match. */
 export interface IndexedRule {
