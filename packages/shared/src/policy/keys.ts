@@ -14,8 +14,8 @@ export function ruleKeys(rule: AuthorizationRule, context: RuleContext): Indexed
   const operations = rule.to?.map(({ operation }) => operation);
   const keys = {
     principal: union(sources, (source: RuleSource) => source.principals && principalPatterns(source.principals, mesh)),
-    serviceAccount: union(sources, (source: RuleSource) => source.serviceAccounts && accountPatterns(source.serviceAccounts, namespace)),
-    // Istio finds a namespace anywhere in the identity's text, so its own form is no key there.
+    // Istio finds these two anywhere in the identity's text, so its own form is no key there.
+    serviceAccount: mesh.compatibility === 'istio' ? undefined : union(sources, (source: RuleSource) => source.serviceAccounts && accountPatterns(source.serviceAccounts, namespace)),
     namespace: mesh.compatibility === 'istio' ? undefined : union(sources, (source: RuleSource) => source.namespaces),
     port: union(operations, (operation: RuleOperation) => operation.ports),
     // On a TCP port a path is dropped from the rule and must not be asked for.

@@ -7,16 +7,16 @@ const list = (...values: string[]) => fc.uniqueArray(fc.constantFrom(...values),
 const maybe = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 2 });
 
 const PRINCIPALS = ['*', 'td/ns/a/sa/x', 'td/ns/a/sa/y', 'old/ns/a/sa/x', 'cluster.local/ns/b/sa/x', 'td/ns/a/*', '*/sa/x', 'far/ns/a/sa/x', 'td/web', '*/ns/b/sa/x'];
-const NAMESPACES = ['a', 'b', '*', 'a*', '*b'];
+const NAMESPACES = ['a', 'b', '*', 'a*', '*b', 'a*s', '*sa'];
 const PATHS = ['/', '/a', '/a/*', '/a/b', '*.html', '/a/{*}', '/a/{*}/c', '/{**}', '/a/{**}/c', '*'];
 const BLOCKS = ['10.0.0.1', '10.0.0.0/24', '10.0.0.0/8', '0.0.0.0/0', '192.168.0.0/16'];
 
 const optional = <T extends object>(record: { [K in keyof T]: fc.Arbitrary<T[K]> }) => fc.record(record, { requiredKeys: [] }).filter((value) => Object.keys(value).length > 0);
 
 const identity = { principals: list(...PRINCIPALS), notPrincipals: list(...PRINCIPALS), namespaces: list(...NAMESPACES), notNamespaces: list(...NAMESPACES), trustDomains: list('td', 'old', '*', 'f*'), notTrustDomains: list('old', 'far') };
-const accounts = { serviceAccounts: list('x', 'a/x', 'b/y'), notServiceAccounts: list('a/x', 'y') };
+const accounts = { serviceAccounts: list('x', 'a/x', 'b/y', 'z/x'), notServiceAccounts: list('a/x', 'y') };
 const addresses = { ipBlocks: list(...BLOCKS), notIpBlocks: list(...BLOCKS), remoteIpBlocks: list(...BLOCKS), notRemoteIpBlocks: list(...BLOCKS) };
-const tokens = { requestPrincipals: list('*', 'i/s', 'i/*', '*/t'), notRequestPrincipals: list('*', 'i/s') };
+const tokens = { requestPrincipals: list('*', 'i/s', 'i/*', '*/t', 'i*', '*s', 'u://i/s', 'u://i/*', 'i'), notRequestPrincipals: list('*', 'i/s', '*i/s') };
 const sparse = <T extends object>(record: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
   fc.constantFrom(...(Object.keys(record) as (keyof T)[])).chain((first) => fc.tuple(record[first], maybe(optional(record))).map(([value, more]) => ({ ...more, [first]: value })));
 
@@ -76,7 +76,7 @@ export const anyMesh: fc.Arbitrary<MeshSpec> = fc.constantFrom('sallyport', 'ist
 const token = maybe(
   fc.record({
     claims: fc.record({
-      iss: fc.constant('i'), sub: fc.constantFrom('s', 't', undefined), aud: fc.constantFrom('m', ['m', 'nn'], undefined), azp: fc.constantFrom('z', 1),
+      iss: fc.constantFrom('i', 'i', 'u://i'), sub: fc.constantFrom('s', 't', '', 'x/s', undefined), aud: fc.constantFrom('m', ['m', 'nn'], undefined), azp: fc.constantFrom('z', 1),
       scope: fc.constantFrom('read write', 'read', ['write'], undefined), g: fc.constantFrom({ h: '1' }, { h: ['2', 1] }, 'g', undefined),
     }),
     spaceDelimited: fc.constant(['scope', 'permission']),
@@ -86,7 +86,7 @@ const token = maybe(
 /** A random request from the same vocabulary. Paths are in normal form. */
 export const anyRequest: fc.Arbitrary<PolicyRequest> = fc
   .record({
-    principal: fc.constantFrom(null, 'spiffe://td/ns/a/sa/x', 'spiffe://td/ns/a/sa/y', 'spiffe://old/ns/a/sa/x', 'spiffe://td/ns/b/sa/x', 'spiffe://far/ns/a/sa/x', 'spiffe://td/web', 'spiffe://td/z/ns/a/sa/x'),
+    principal: fc.constantFrom(null, 'spiffe://td/ns/a/sa/x', 'spiffe://td/ns/a/sa/y', 'spiffe://old/ns/a/sa/x', 'spiffe://td/ns/b/sa/x', 'spiffe://far/ns/a/sa/x', 'spiffe://td/web', 'spiffe://td/z/ns/a/sa/x', 'spiffe://td/ns/a/k/v/sa/x', 'spiffe://td/ns/a/sa/x/y', 'spiffe://td/ns/a/sa/xx'),
     ip: fc.constantFrom('10.0.0.1', '10.0.0.2', '10.9.0.1', '192.168.1.1', '8.8.8.8'),
     remoteIp: maybe(fc.constantFrom('10.0.0.1', '8.8.8.8')),
     port: fc.constantFrom(80, 443, 81),

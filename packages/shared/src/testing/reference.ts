@@ -78,10 +78,11 @@ function lists(positive: readonly string[] | undefined, negative: readonly strin
 
 function principalTest(values: readonly string[], ask: Ask): boolean {
   const own = [ask.mesh.trustDomain, ...(ask.mesh.trustDomainAliases ?? [])];
+  const istio = ask.mesh.compatibility === 'istio';
   return values.some((value) => {
-    const plain = ask.mesh.compatibility === 'istio' ? value : value.replace(/^spiffe:\/\//, '');
+    const plain = istio ? value : value.replace(/^spiffe:\/\//, '');
     const [domain = '', ...path] = plain.split('/');
-    const ours = path.length > 0 && (own.includes(domain) || domain === 'cluster.local');
+    const ours = (istio ? path.length === 4 : path.length > 0) && (own.includes(domain) || domain === 'cluster.local');
     return ours ? own.some((each) => text(`${each}/${path.join('/')}`, peerOf(ask).id)) : text(plain, peerOf(ask).id);
   });
 }
@@ -93,10 +94,16 @@ function namespaceTest(values: readonly string[], ask: Ask): boolean {
 
 function domainTest(values: readonly string[], ask: Ask): boolean {
   const own = [ask.mesh.trustDomain, ...(ask.mesh.trustDomainAliases ?? [])];
-  return values.some((value) => (own.includes(value) || value === 'cluster.local' ? own.includes(peerOf(ask).trustDomain) : text(value, peerOf(ask).trustDomain)));
+  return values.some((value) => (own.includes(value) || (value === 'cluster.local' && ask.mesh.compatibility !== 'istio') ? own.includes(peerOf(ask).trustDomain) : text(value, peerOf(ask).trustDomain)));
 }
 
-const accountTest = (values: readonly string[], ask: Ask) => values.some((value) => (value.includes('/') ? value : `${ask.policy.metadata.namespace}/${value}`) === peerOf(ask).account);
+function accountTest(values: readonly string[], ask: Ask): boolean {
+  return values.some((value) => {
+    const [namespace, name] = value.includes('/') ? value.split('/') : [ask.policy.metadata.namespace, value];
+    if (ask.mesh.compatibility !== 'istio') return `${namespace}/${name}` === peerOf(ask).account;
+    return new RegExp(`^spiffe://.+/ns/${namespace}/(.+/|)sa/${name}(/.+)?$`).test(ask.request.source.principal ?? '');
+  });
+}
 
 /** IPv4 only: that is all the generated requests have. */
 function inBlock(blocks: readonly string[], address: string): boolean {
@@ -128,12 +135,25 @@ function tokenTest(attribute: string, patterns: readonly string[], { request }: 
   const { claims, spaceDelimited } = request.token;
   const list = (value: unknown) => (typeof value === 'string' ? [value] : Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []);
   const [issuer, subject] = [claims['iss'], claims['sub']];
-  const principal = typeof issuer === 'string' && typeof subject === 'string' ? [`${issuer}/${subject}`] : [];
+  if (attribute === 'principal') return typeof issuer === 'string' && typeof subject === 'string' && patterns.some((pattern) => principalMatches(pattern, issuer, subject));
   const names = attribute.split('.').slice(1);
   const deep = names.reduce<unknown>((value, name) => (typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>)[name] : undefined), claims);
   const claim = typeof deep === 'string' && names.length === 1 && spaceDelimited.includes(names[0] ?? '') ? deep.split(' ').filter((part) => part) : list(deep);
-  const values = attribute === 'principal' ? principal : attribute === 'audiences' ? list(claims['aud']) : attribute === 'presenter' ? list(claims['azp']) : claim;
+  const values = attribute === 'audiences' ? list(claims['aud']) : attribute === 'presenter' ? list(claims['azp']) : claim;
   return values.some((value) => anyText(patterns, value));
+}
+
+/** `iss/sub` divided at the last slash; a star at an end belongs to the half that it stands in. */
+function principalMatches(pattern: string, issuer: string, subject: string): boolean {
+  const parts = /^(?:(.*)\/)?([^/]*)$/s.exec(pattern);
+  const [first, second] = [parts?.[1], parts?.[2] ?? ''];
+  if (first !== undefined) {
+    const iss = pattern.startsWith('*') ? text(first, issuer) : first === issuer;
+    return iss && (pattern.endsWith('*') && !pattern.startsWith('*') ? text(second, subject) : second === subject);
+  }
+  if (second === '*') return issuer !== '' && subject !== '';
+  if (second.startsWith('*')) return issuer !== '' && subject.endsWith(second.slice(1));
+  return second.endsWith('*') ? issuer.startsWith(second.slice(0, -1)) && subject !== '' : second === issuer && subject === '';
 }
 
 function operationMatches(operation: RuleOperation, ask: Ask): boolean {
