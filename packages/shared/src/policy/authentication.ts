@@ -118,7 +118,7 @@ function judgeToken({ rule }: AuthenticationRule, { claims, validity }: Presente
   return found === 'valid' ? null : found;
 }
 
-/** No audiences in the rule: any. Envoy compares without scheme and trailing slash; ours is the exact text (D12). */
+/** No audiences in the rule: any. Envoy compares without scheme and trailing slash; ours is the exact text (D9). */
 function isAudience(claim: unknown, audiences: readonly string[], compatibility: Compatibility): boolean {
   if (audiences.length === 0) return true;
   const form = (text: string) => (compatibility === 'istio' ? text.replace(/^https?:\/\//, '').replace(/\/$/, '') : text);
