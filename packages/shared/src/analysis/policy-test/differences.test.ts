@@ -12,15 +12,13 @@ it('shows every difference that the document lists, in both readings', () => {
   expect(cases.filter((each) => !each.pass)).toEqual([]);
   const listed = [...read('policy-differences.md').matchAll(/^\| (D\d+) \|/gm)].map((match) => match[1]?.toLowerCase() ?? '');
   expect(listed).toHaveLength(16);
-  const tests = new Set(cases.map(({ test }) => test));
-  // D15 is a field that does not exist, D16 a refusal in both readings.
-  for (const id of listed.filter((each) => each !== 'd15' && each !== 'd16')) expect(tests, id).toContain(`${id}-istio`);
-  const refused = ['d13', 'd14', 'd15', 'd16'];
-  for (const id of listed.filter((each) => !refused.includes(each))) expect(tests, id).toContain(`${id}-sallyport`);
+  // D15 is a field that does not exist, D16 a refusal in both readings; D13 and D14 are refusals in ours.
+  const wanted = listed.flatMap((id) => (['d15', 'd16'].includes(id) ? [] : ['d13', 'd14'].includes(id) ? [`${id}-istio`] : [`${id}-istio`, `${id}-sallyport`]));
+  expect([...new Set(cases.map(({ test }) => test))].sort()).toEqual(wanted.sort());
 });
 
 it.each(['d13', 'd14'])('refuses in our own reading what %s shows', (id) => {
-  const [document] = read('policy-differences.yaml').split('\n---\n').filter((text) => text.includes(`{name: ${id}-istio}`));
+  const document = read('policy-differences.yaml').split('\n---\n').find((text) => text.includes(`{name: ${id}-istio}`));
   const { problems, cases } = runPolicyTests((document ?? '').replace('compatibility: istio', 'compatibility: sallyport'));
   expect(problems).toHaveLength(1);
   expect(cases.every(({ actual }) => actual.decision === 'DENY')).toBe(true);
