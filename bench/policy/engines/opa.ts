@@ -1,4 +1,4 @@
-import opaWasm from '@open-policy-agent/opa-wasm';
+import { loadPolicy } from '@open-policy-agent/opa-wasm';
 import { readFileSync } from 'node:fs';
 import type { Ask, Rule } from '../cases.ts';
 import { at, type Engine, timed } from './engine.ts';
@@ -17,8 +17,8 @@ function opa(name: string, entrypoint: string, dataOf: (rules: readonly Rule[]) 
   return {
     name,
     async load(rules, asks) {
-      const { value: policy, ms } = await timed(() => {
-        const made = opaWasm.loadPolicySync(readFileSync(WASM), { initial: 1024, maximum: 16_384 });
+      const { value: policy, ms } = await timed(async () => {
+        const made = await loadPolicy(readFileSync(WASM), { initial: 1024, maximum: 16_384 });
         made.setData(dataOf(rules));
         return made;
       });

@@ -30,7 +30,7 @@ export function compilePolicyRules(rules: readonly PolicyRule[]): CompiledWorklo
 }
 
 /** The request as the proxy has it before its path is normalised. */
-export function rawRequest({ principal, method, path }: Ask, headers: Readonly<Record<string, readonly string[]>> = {}): RawRequest {
+function rawRequest({ principal, method, path }: Ask, headers: Readonly<Record<string, readonly string[]>> = {}): RawRequest {
   return {
     protocol: 'http',
     source: { principal: `spiffe://${principal}`, ip: '10.1.0.10' },
