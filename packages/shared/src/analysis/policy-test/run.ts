@@ -115,7 +115,7 @@ function judge(request: TestRequest, { policy, authentication }: Target, mtls: E
     ...(request.connection.sni === undefined ? {} : { sni: request.connection.sni }),
   };
   if (normal === null) return conclude(decide(policy, base), request, null);
-  const http = { method: request.http.method ?? (request.protocol === 'grpc' ? 'POST' : 'GET'), host: request.http.host, headers: lowerCase(request.http.headers), path: normal.path };
+  const http = { method: request.http.method ?? (request.protocol === 'grpc' ? 'POST' : 'GET'), host: request.http.host, headers: parsed(request.http.headers), path: normal.path };
   const tokens = verifyTokens(request, http, authentication, policy);
   if ('reason' in tokens) return { ...tokens, path };
   return conclude(decide(policy, { ...base, protocol: 'http', http, token: tokens.token }), request, path);
@@ -135,9 +135,12 @@ function conclude({ effect, status, explanation, provider }: Decision, { authori
   return { effect: 'DENY', status: 403, reason: `${explanation}, which ${answer === 'deny' ? 'denies' : 'does not answer'}`, path };
 }
 
-/** Header names compare without case; values of the same name stand side by side. */
-function lowerCase(headers: Readonly<Record<string, readonly string[]>>): Record<string, readonly string[]> {
+/**
+ * Headers as a parser hands them on: names in lower case, values of the same name side by side, without the blanks around
+ * them, which are no part of a value (RFC 9110 §5.5; CVE-2019-18802).
+ */
+function parsed(headers: Readonly<Record<string, readonly string[]>>): Record<string, readonly string[]> {
   const out: Record<string, readonly string[]> = {};
-  for (const [name, values] of Object.entries(headers)) out[name.toLowerCase()] = [...(out[name.toLowerCase()] ?? []), ...values];
+  for (const [name, values] of Object.entries(headers)) out[name.toLowerCase()] = [...(out[name.toLowerCase()] ?? []), ...values.map((value) => value.replace(/^[ \t]+/, '').replace(/[ \t]+$/, ''))];
   return out;
 }
