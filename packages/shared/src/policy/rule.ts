@@ -140,7 +140,7 @@ function operationClauses(operation: RuleOperation, context: RuleContext): Claus
   const http = [
     ...pair([operation.hosts, operation.notHosts], (values) => hostTest(values, context)),
     ...pair([operation.methods, operation.notMethods], (values) => read((f) => f.request.http?.method ?? '', compileStrings(values))),
-    ...pair([operation.paths, operation.notPaths], (values) => read((f) => f.path, compilePaths(values))),
+    ...pair([operation.paths, operation.notPaths], (values) => read((f) => f.path, compilePaths(values, context.mesh.compatibility === 'istio'))),
   ];
   const ports = pair([operation.ports, operation.notPorts], (values) => read((f) => f.port, compileStrings(values)));
   return [...clauses(ports, false), ...clauses(http, true)];
