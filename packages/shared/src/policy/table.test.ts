@@ -59,7 +59,7 @@ function disagreements(mesh: MeshSpec, policies: readonly AuthorizationPolicy[],
   const rules = { http: indexed(policies, mesh, 'http'), tcp: indexed(policies, mesh, 'tcp') };
   const tables = { http: new RuleTable(rules.http), tcp: new RuleTable(rules.tcp) };
   const facts = new Facts();
-  return requests.flatMap((request) => {
+  return requests.flatMap((request): object[] => {
     if (!facts.load(request)) return [{ request, problem: 'the peer was not read' }];
     const expected = rules[request.protocol].find((rule) => rule.test(facts))?.ordinal ?? -1;
     const found = tables[request.protocol].first(facts);
