@@ -2,10 +2,9 @@ import type { MaturityView, NamespaceDetail, NamespacesView, NamespaceView } fro
 import { buildGraph, windowViewOf } from '@sallyport/shared/graph';
 import { assessMaturity } from '@sallyport/shared/maturity';
 import type { MeshWorkload } from '@sallyport/shared/mesh';
-import { selects } from '@sallyport/shared/mesh';
 import { cleanDays, type CleanFacts, readCleanFacts } from '../../history/clean.ts';
 import { openSignals } from '../../history/signals.ts';
-import { namespaceMode, portModes } from '../modes.ts';
+import { bearsOn, namespaceMode, portModes } from '../modes.ts';
 import { namespacesOf, observe, type Observation } from '../observation.ts';
 import { certificateItems } from './certificates.ts';
 import { callsTo, storedPolicies, strictPlan, type StrictSources } from './strict.ts';
@@ -115,10 +114,9 @@ function maturityOf(context: Context, namespace: string): MaturityView {
 }
 
 function maturityWorkload(context: Context, workload: MeshWorkload) {
-  const allows = context.sources.cache.all('AuthorizationPolicy').filter((policy) => policy.spec.action === 'ALLOW' && policy.spec.enforcement === 'Enforce');
-  const root = context.observation.meshResource.spec.rootNamespace;
-  const hasPolicy = allows.some(
-    ({ metadata, spec }) => (metadata.namespace === workload.namespace || metadata.namespace === root) && selects(spec.selector?.matchLabels, workload.labels),
+  const policies = storedPolicies(context.sources);
+  const hasPolicy = policies.authorizationPolicies.some(
+    (policy) => policy.spec.action === 'ALLOW' && policy.spec.enforcement === 'Enforce' && bearsOn(policy, workload, policies),
   );
   const live = workload.proxy !== null && liveProxies(context).has(workload.proxy);
   return { name: workload.name, proxy: workload.proxy, live, serviceAccount: workload.serviceAccount, hasPolicy };

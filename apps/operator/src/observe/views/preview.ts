@@ -1,16 +1,16 @@
 import type { Impact, PreviewView } from '@sallyport/shared/api';
 import { sourceOf, windowViewOf } from '@sallyport/shared/graph';
-import type { Flow, MeshWorkload } from '@sallyport/shared/mesh';
-import { selects } from '@sallyport/shared/mesh';
+import { type Flow, type MeshWorkload, selects } from '@sallyport/shared/mesh';
 import { type Decision, decideTarget, effectiveMtls, type RawRequest } from '@sallyport/shared/policy';
-import { type AuthorizationPolicy, parseResource, type PeerAuthentication, type Resource } from '@sallyport/shared/resources';
+import { type AuthorizationPolicy, parseResource, type PeerAuthentication, type RequestAuthentication, type Resource, type Service } from '@sallyport/shared/resources';
 import { createTwoFilesPatch } from 'diff';
 import { stringify } from 'yaml';
-import { compileFor, type PolicySet } from '../modes.ts';
+import { bearsOn, compileFor, type PolicySet } from '../modes.ts';
 import { observe, type Observation, type Sources } from '../observation.ts';
 import { storedPolicies } from './strict.ts';
 
-type Verdict = Pick<Decision, 'effect' | 'explanation' | 'policy'>;
+/** What an external authorizer would have said nobody knows: such a call counts as allowed here, with a warning. */
+type Verdict = Pick<Decision, 'explanation' | 'policy'> & { readonly effect: 'ALLOW' | 'DENY' };
 
 /**
  * Replays the recorded flows of a window through the stored policies and through the proposed ones, with the evaluator
@@ -40,7 +40,7 @@ export async function previewView(sources: Sources, proposed: readonly Resource[
     wouldDeny: wouldDeny.sort(byCount),
     wouldAllow: wouldAllow.sort(byCount),
     unchanged,
-    warnings: warningsOf(observation, proposed),
+    warnings: warningsOf(observation, proposed, after),
   };
 }
 
@@ -55,6 +55,8 @@ function overlay(stored: PolicySet, proposed: readonly Resource[]): PolicySet {
     mesh: stored.mesh,
     authorizationPolicies: merge<AuthorizationPolicy>(stored.authorizationPolicies, 'AuthorizationPolicy'),
     peerAuthentications: merge<PeerAuthentication>(stored.peerAuthentications, 'PeerAuthentication'),
+    requestAuthentications: merge<RequestAuthentication>(stored.requestAuthentications, 'RequestAuthentication'),
+    services: merge<Service>(stored.services, 'Service'),
   };
 }
 
@@ -72,7 +74,8 @@ function replay(flow: Flow, workload: MeshWorkload, policies: PolicySet): Verdic
   const compiled = compileFor(workload, policies);
   const { mode, policy } = effectiveMtls(compiled, flow.destination.port);
   if (mode === 'STRICT' && flow.mtls === 'plaintext') return { effect: 'DENY', policy, explanation: `port ${flow.destination.port} is STRICT and the peer speaks plaintext` };
-  return decideTarget(compiled, requestOf(flow, workload)).decision;
+  const { decision } = decideTarget(compiled, requestOf(flow, workload));
+  return { ...decision, effect: decision.effect === 'DENY' ? 'DENY' : 'ALLOW' };
 }
 
 /** The recorded call as the evaluator takes it. Hosts and headers are not recorded, so rules on them see none. */
@@ -114,19 +117,36 @@ function yamlOf(object: Resource): string {
   return stringify({ apiVersion, kind, metadata: { name, namespace, ...shown }, spec });
 }
 
-function warningsOf(observation: Observation, proposed: readonly Resource[]): PreviewView['warnings'] {
+type Warnings = PreviewView['warnings'];
+
+function warningsOf(observation: Observation, proposed: readonly Resource[], after: PolicySet): Warnings {
   return proposed.flatMap((object) => {
-    if (object.kind !== 'AuthorizationPolicy' && object.kind !== 'PeerAuthentication') return [];
+    if (object.kind !== 'AuthorizationPolicy' && object.kind !== 'PeerAuthentication' && object.kind !== 'RequestAuthentication') return [];
     const id = `${object.metadata.namespace ?? ''}/${object.metadata.name}`;
-    const selected = observation.mesh.workloads.filter((workload) => workload.namespace === object.metadata.namespace && selects(object.spec.selector?.matchLabels, workload.labels));
-    const isRoot = object.metadata.namespace === observation.meshResource.spec.rootNamespace;
-    const warnings = selected.length === 0 && !isRoot ? [{ code: 'selects-nothing', message: `${id} selects no workload`, remedy: 'correct the namespace or the selector' }] : [];
-    const text = JSON.stringify(object.spec);
-    const unrecorded = /"(notH|h)osts"|request\.headers|connection\.sni/.test(text)
-      ? [{ code: 'not-recorded', message: `${id} has rules on hosts, headers or SNI, which flows do not record`, remedy: 'read this preview as approximate, or apply with enforcement: DryRun first' }]
-      : [];
-    return [...warnings, ...unrecorded, ...plaintextWarnings(observation, object, selected, id)];
+    const selected = observation.mesh.workloads.filter((workload) => bears(object, workload, after));
+    const isRoot = object.metadata.namespace === after.mesh.rootNamespace;
+    const warnings = selected.length === 0 && !isRoot ? [{ code: 'selects-nothing', message: `${id} selects no workload`, remedy: 'correct the namespace, the selector or the targetRefs' }] : [];
+    return [...warnings, ...blindSpots(object, id), ...plaintextWarnings(observation, object, selected, id)];
   });
+}
+
+function bears(object: AuthorizationPolicy | PeerAuthentication | RequestAuthentication, workload: MeshWorkload, policies: PolicySet): boolean {
+  if (object.kind !== 'PeerAuthentication') return bearsOn(object, workload, policies);
+  return workload.namespace === object.metadata.namespace && selects(object.spec.selector?.matchLabels, workload.labels);
+}
+
+/** What a recorded flow cannot tell about a proposal. */
+function blindSpots(object: Resource, id: string): Warnings {
+  const remedy = 'read this preview as approximate, or apply with enforcement: DryRun first';
+  if (object.kind === 'RequestAuthentication') {
+    return [{ code: 'not-recorded', message: `${id} judges tokens, which flows do not record: calls with a token that it refuses are not foreseen here`, remedy: 'apply it before any policy asks for its tokens, and watch for token-rejected' }];
+  }
+  if (object.kind !== 'AuthorizationPolicy') return [];
+  const asks = object.spec.provider === undefined
+    ? []
+    : [{ code: 'external-authorizer', message: `${id} asks ${object.spec.provider.name}, whose answers nobody knows beforehand: calls that it would refuse are not foreseen here`, remedy: 'look at what the authorizer itself logs' }];
+  if (!/"(notH|h)osts"|"(notR|r)emoteIpBlocks"|"(notR|r)equestPrincipals"|remote\.ip|request\.(headers|auth)|connection\.sni/.test(JSON.stringify(object.spec))) return asks;
+  return [...asks, { code: 'not-recorded', message: `${id} has rules on hosts, headers, tokens, clients behind proxies or SNI, which flows do not record`, remedy }];
 }
 
 /** Somebody who comes in plaintext has no identity: an ALLOW by identity would cut it off. Never in silence. */
