@@ -143,7 +143,7 @@ export class OutboundHttp implements OutboundHandler {
       upgrade,
       switched: (client, upstream) => {
         this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: trace.traceId });
-        this.#switched.join(client, upstream, facts, Date.now() + MAX_AGE_MS, () => true);
+        this.#switched.join(client, upstream, facts, Date.now() + MAX_AGE_MS, () => Promise.resolve(true));
       },
     };
   }
