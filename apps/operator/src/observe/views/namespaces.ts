@@ -108,9 +108,19 @@ function maturityOf(context: Context, namespace: string): MaturityView {
     now: observation.now,
     cleanDays: cleanDays(context.clean, namespace, observation.coverageOf(namespace).proxies.map((proxy) => proxy.name), observation.now),
     openCriticalSignals: signals.length,
+    jwt: tokensValidated(context, namespace),
     // Not observed by this version: each criterion that needs one of them says so and stays indeterminate.
-    unusedGrants: null, egressDeclared: null, jwt: null, federation: null, gitOps: null, evidenceVerifiedAt: null,
+    unusedGrants: null, egressDeclared: null, federation: null, gitOps: null, evidenceVerifiedAt: null,
   });
+}
+
+/** Whether every workload that speaks HTTP checks the tokens that it is shown; null when none does. */
+function tokensValidated(context: Context, namespace: string): boolean | null {
+  const policies = storedPolicies(context.sources);
+  const checks = policies.requestAuthentications.filter((policy) => policy.spec.jwtRules.length > 0);
+  const http = inNamespace(context, namespace).filter((workload) => workload.ports.some(({ protocol }) => protocol === 'http'));
+  if (http.length === 0) return null;
+  return http.every((workload) => workload.proxy !== null && checks.some((policy) => bearsOn(policy, workload, policies)));
 }
 
 function maturityWorkload(context: Context, workload: MeshWorkload) {
