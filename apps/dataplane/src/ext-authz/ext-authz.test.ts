@@ -114,6 +114,7 @@ describe('an HTTP authorizer', () => {
     const answer = await send({ method: 'POST' }, {}, 'body');
     expect([answer.status, answer.headers['x-sallyport-reason']]).toEqual([503, 'authorizer-unavailable']);
     expect(seen).toEqual([]);
+    expect(countOf(await mesh.flows('a'), (flow) => flow.verdict === 'denied' && flow.reason === 'authorizer-unavailable')).toBe(1);
   });
 
   it('that nobody finds lets nobody in, and is found again when it comes back', async () => {
