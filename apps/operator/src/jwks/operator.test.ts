@@ -1,7 +1,7 @@
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { SignalView } from '@sallyport/shared/api';
+import type { PreviewView, SignalView } from '@sallyport/shared/api';
 import { exportJWK, generateKeyPair } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startOperator, type TestOperator } from '../testing/operator.ts';
@@ -111,5 +111,19 @@ describe('an AuthorizationPolicy with targetRefs', () => {
     const refused = await operator.call('POST', '/apply', { manifest: policy('behind-nothing', 'nothing') });
     expect([refused.status, JSON.stringify(refused.body)]).toEqual([400, expect.stringContaining('there is no Service shop/nothing')]);
     expect((await operator.call('DELETE', '/resources/Service/shop/api')).status).toBe(409);
+  });
+});
+
+describe('a preview', () => {
+  const preview = async (manifest: string) => (await operator.call('POST', '/policies/preview', { manifest, window: '5m' })).body as PreviewView;
+
+  it('says what flows cannot tell about tokens and authorizers', async () => {
+    expect((await preview(jwt())).warnings.map(({ code }) => code)).toEqual(['not-recorded']);
+    const mesh = doc('Mesh', 'default', null, { trustDomain: 'shop.test', extensionProviders: [{ name: 'authz', envoyExtAuthzHttp: { service: 'authz', port: 80 } }] });
+    const custom = doc('AuthorizationPolicy', 'ask', 'shop', { selector: { matchLabels: { app: 'web' } }, action: 'CUSTOM', provider: { name: 'authz' }, rules: [{}] });
+    await proxy.report([{ destination: { namespace: 'shop', workload: 'web', service: null, port: 80 }, count: 4 }]);
+    const asking = await preview(`${mesh}\n---\n${custom}`);
+    expect(asking.warnings.map(({ code }) => code)).toEqual(['external-authorizer']);
+    expect([asking.unchanged.allowed, asking.wouldDeny, asking.wouldAllow]).toEqual([4, [], []]);
   });
 });

@@ -52,7 +52,7 @@ function overlay(stored: PolicySet, proposed: readonly Resource[]): PolicySet {
     return [...present.filter((object) => !fresh.some((item) => same(item, object))), ...fresh];
   };
   return {
-    mesh: stored.mesh,
+    mesh: proposed.find((object) => object.kind === 'Mesh')?.spec ?? stored.mesh,
     authorizationPolicies: merge<AuthorizationPolicy>(stored.authorizationPolicies, 'AuthorizationPolicy'),
     peerAuthentications: merge<PeerAuthentication>(stored.peerAuthentications, 'PeerAuthentication'),
     requestAuthentications: merge<RequestAuthentication>(stored.requestAuthentications, 'RequestAuthentication'),
