@@ -2,6 +2,10 @@ export * from './types.ts';
 export { normalizePath, pathNormalizationOf, type NormalizedPath, type NormalPath, type PathNormalization } from './path.ts';
 export { attaches, compileWorkloadPolicy, policyId, type CompiledWorkloadPolicy, type PolicyTarget, type WorkloadPolicyInput } from './compile.ts';
 export { decide, decideTarget, type TargetDecision } from './decide.ts';
+export { compileRule, accountPatterns, type Predicate, type RuleContext } from './rule.ts';
+export { Facts } from './facts.ts';
+export { principalPatterns, trustDomainPatterns } from './identity.ts';
+export { isTemplate } from './match.ts';
 export { effectiveMtls } from './peer-mode.ts';
 export {
   authenticate, compileAuthentication, isPreflight, sameLocation,
