@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { MeshWorkload } from '../mesh/index.ts';
 import type { RawRequest } from '../policy/index.ts';
 import { type AuthorizationPolicy, authorizationPolicy, mesh as meshSchema, type MeshSpec, type PeerAuthentication, peerAuthentication } from '../resources/index.ts';
