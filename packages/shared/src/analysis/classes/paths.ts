@@ -1,0 +1,30 @@
+import { isTemplate, normalizePath } from '../../policy/index.ts';
+import type { MeshSpec } from '../../resources/index.ts';
+import { ANY_SEGMENT, exactly, segmentClasses, type SegmentPattern, SOME_SEGMENT, stringPattern } from './segments.ts';
+import type { Classes } from './strings.ts';
+
+/** Paths in normal form that the patterns tell apart: a pattern that no normal form matches divides nothing. */
+export function pathClasses(patterns: Iterable<string>, meshes: readonly MeshSpec[]): Classes {
+  const normal = (path: string) => meshes.every((mesh) => {
+    const result = normalizePath(path, mesh);
+    return result.ok && result.query === '' && result.path === path;
+  });
+  const gaps = normal('/a//b');
+  return segmentClasses([...new Set(patterns)].filter((pattern) => pattern !== '*').map(pathPattern), {
+    // RFC 9112: besides paths there is only `*`, the server as a whole.
+    allowed: (segment, index) => (index === 0 ? segment === '' || segment === '*' : segment === '' || normal(`/${segment}`)),
+    last: (segment, index) => (index === 0 ? segment === '*' : segment === '' && !gaps),
+    valid: normal,
+  });
+}
+
+function pathPattern(pattern: string): SegmentPattern {
+  if (!isTemplate(pattern)) return stringPattern(pattern);
+  const segments = pattern.split('/');
+  const rest = segments.indexOf('{**}');
+  const one = (segment: string) => (segment === '{*}' ? SOME_SEGMENT : exactly(segment));
+  if (rest < 0) return segments.map(one);
+  // The text of {**} has at least one segment, which may be empty: `/x/{**}` matches `/x/` and not `/x`.
+  const head = rest === 0 ? [exactly('')] : segments.slice(0, rest).map(one);
+  return [...head, ANY_SEGMENT, 'rest', ...segments.slice(rest + 1).map(exactly)];
+}
