@@ -52,6 +52,6 @@ export function judgeCall(compiled: CompiledWorkloadPolicy, request: RawRequest)
 }
 
 /** Where a mode comes from, in words. */
-export function describeMtls({ policy, scope }: EffectiveMtls): string {
+function describeMtls({ policy, scope }: EffectiveMtls): string {
   return policy === null ? 'by default' : `by PeerAuthentication ${policy}, ${scope} scope`;
 }

@@ -1,16 +1,12 @@
+import { overlay, replay, type ReplayedFlow, unrecordedIn } from '@sallyport/shared/analysis';
 import type { Impact, PreviewView } from '@sallyport/shared/api';
 import { sourceOf, windowViewOf } from '@sallyport/shared/graph';
-import type { Flow, MeshWorkload } from '@sallyport/shared/mesh';
-import { selects } from '@sallyport/shared/mesh';
-import { type Decision, decideTarget, effectiveMtls, type RawRequest } from '@sallyport/shared/policy';
-import { type AuthorizationPolicy, parseResource, type PeerAuthentication, type Resource } from '@sallyport/shared/resources';
+import { type MeshWorkload, selects } from '@sallyport/shared/mesh';
+import { parseResource, type Resource } from '@sallyport/shared/resources';
 import { createTwoFilesPatch } from 'diff';
 import { stringify } from 'yaml';
-import { compileFor, type PolicySet } from '../modes.ts';
 import { observe, type Observation, type Sources } from '../observation.ts';
 import { storedPolicies } from './strict.ts';
-
-type Verdict = Pick<Decision, 'effect' | 'explanation' | 'policy'>;
 
 /**
  * Replays the recorded flows of a window through the stored policies and through the proposed ones, with the evaluator
@@ -19,71 +15,31 @@ type Verdict = Pick<Decision, 'effect' | 'explanation' | 'policy'>;
 export async function previewView(sources: Sources, proposed: readonly Resource[], windowMs: number): Promise<PreviewView> {
   const observation = await observe(sources, windowMs);
   const before = storedPolicies(sources);
-  const after = overlay(before, proposed);
-  const wouldDeny: Impact[] = [];
-  const wouldAllow: Impact[] = [];
-  const unchanged = { allowed: 0, denied: 0 };
-  let evaluated = 0;
-  for (const { flow, workload } of replayable(observation)) {
-    const was = replay(flow, workload, before);
-    const will = replay(flow, workload, after);
-    evaluated += flow.count;
-    if (was.effect === will.effect) unchanged[will.effect === 'ALLOW' ? 'allowed' : 'denied'] += flow.count;
-    else (will.effect === 'DENY' ? wouldDeny : wouldAllow).push(impactOf(flow, will, observation));
-  }
-  const byCount = (a: Impact, b: Impact) => b.requests - a.requests;
+  const result = replay(observation.flows, before, overlay(before, proposed), observation.mesh);
+  const impacts = (list: readonly ReplayedFlow[]) => list.map((each) => impactOf(each, observation));
   return {
     window: windowViewOf(observation.window),
     coverage: observation.coverage,
     diff: proposed.map((object) => diffOf(sources, object)).join('\n'),
-    evaluated,
-    wouldDeny: wouldDeny.sort(byCount),
-    wouldAllow: wouldAllow.sort(byCount),
-    unchanged,
-    warnings: warningsOf(observation, proposed),
+    evaluated: result.evaluated,
+    wouldDeny: impacts(result.wouldDeny),
+    wouldAllow: impacts(result.wouldAllow),
+    unchanged: result.unchanged,
+    warnings: [...warningsOf(observation, proposed), ...askWarnings(result.wouldAsk)],
   };
 }
 
-/** The stored policies with the proposed ones in their place. */
-function overlay(stored: PolicySet, proposed: readonly Resource[]): PolicySet {
-  const same = (a: Resource, b: Resource) => a.kind === b.kind && a.metadata.namespace === b.metadata.namespace && a.metadata.name === b.metadata.name;
-  const merge = <R extends Resource>(present: readonly R[], kind: R['kind']): R[] => {
-    const fresh = proposed.filter((object): object is R => object.kind === kind);
-    return [...present.filter((object) => !fresh.some((item) => same(item, object))), ...fresh];
-  };
-  return {
-    mesh: stored.mesh,
-    authorizationPolicies: merge<AuthorizationPolicy>(stored.authorizationPolicies, 'AuthorizationPolicy'),
-    peerAuthentications: merge<PeerAuthentication>(stored.peerAuthentications, 'PeerAuthentication'),
-  };
+/** What was allowed, or denied, and would be for an external authorizer to say: no replay knows its answer. */
+function askWarnings(asked: readonly ReplayedFlow[]): PreviewView['warnings'] {
+  const byProvider = Map.groupBy(asked, ({ after }) => after.provider ?? '');
+  return [...byProvider].map(([provider, flows]) => ({
+    code: 'would-ask',
+    message: `${flows.reduce((sum, { flow }) => sum + flow.count, 0)} calls would be for the authorizer ${provider} to allow or deny`,
+    remedy: `make sure that ${provider} answers: a call that it does not answer is denied`,
+  }));
 }
 
-/** Inbound flows whose workload still exists. Calls refused before policy (broken paths, failed peers) have no verdict to replay. */
-function replayable(observation: Observation): { flow: Flow; workload: MeshWorkload }[] {
-  const byName = new Map(observation.mesh.workloads.map((workload) => [`${workload.namespace}/${workload.name}`, workload]));
-  return observation.flows.flatMap((flow) => {
-    const workload = byName.get(`${flow.destination.namespace}/${flow.destination.workload ?? ''}`);
-    const decided = flow.verdict === 'allowed' || flow.reason === 'policy-deny' || flow.reason === 'policy-no-allow' || flow.reason === 'plaintext-refused' || flow.reason === 'upstream-unreachable';
-    return flow.side === 'inbound' && workload && decided ? [{ flow, workload }] : [];
-  });
-}
-
-function replay(flow: Flow, workload: MeshWorkload, policies: PolicySet): Verdict {
-  const compiled = compileFor(workload, policies);
-  const { mode, policy } = effectiveMtls(compiled, flow.destination.port);
-  if (mode === 'STRICT' && flow.mtls === 'plaintext') return { effect: 'DENY', policy, explanation: `port ${flow.destination.port} is STRICT and the peer speaks plaintext` };
-  return decideTarget(compiled, requestOf(flow, workload)).decision;
-}
-
-/** The recorded call as the evaluator takes it. Hosts and headers are not recorded, so rules on them see none. */
-function requestOf(flow: Flow, workload: MeshWorkload): RawRequest {
-  const common = { source: flow.source, destination: { ip: workload.address, port: flow.destination.port } };
-  if (flow.protocol === 'tcp' || flow.method === null) return { protocol: 'tcp', ...common };
-  const host = flow.destination.service === null ? '' : `${flow.destination.service}.${flow.destination.namespace}`;
-  return { protocol: 'http', ...common, http: { method: flow.method, host, target: flow.samplePath ?? flow.path ?? '/', headers: {} } };
-}
-
-function impactOf(flow: Flow, verdict: Verdict, observation: Observation): Impact {
+function impactOf({ flow, after, approximate }: ReplayedFlow, observation: Observation): Impact {
   const { namespace, workload, service, port } = flow.destination;
   return {
     source: { ...flow.source, workload: sourceOf(flow, observation.mesh).workload },
@@ -93,9 +49,9 @@ function impactOf(flow: Flow, verdict: Verdict, observation: Observation): Impac
     mtls: flow.mtls,
     requests: flow.count,
     lastSeen: new Date(flow.lastSeen).toISOString(),
-    explanation: verdict.explanation,
-    policy: verdict.policy,
-    approximate: flow.path !== flow.samplePath,
+    explanation: after.explanation,
+    policy: after.policy,
+    approximate: approximate.length > 0,
   };
 }
 
@@ -121,9 +77,9 @@ function warningsOf(observation: Observation, proposed: readonly Resource[]): Pr
     const selected = observation.mesh.workloads.filter((workload) => workload.namespace === object.metadata.namespace && selects(object.spec.selector?.matchLabels, workload.labels));
     const isRoot = object.metadata.namespace === observation.meshResource.spec.rootNamespace;
     const warnings = selected.length === 0 && !isRoot ? [{ code: 'selects-nothing', message: `${id} selects no workload`, remedy: 'correct the namespace or the selector' }] : [];
-    const text = JSON.stringify(object.spec);
-    const unrecorded = /"(notH|h)osts"|request\.headers|connection\.sni/.test(text)
-      ? [{ code: 'not-recorded', message: `${id} has rules on hosts, headers or SNI, which flows do not record`, remedy: 'read this preview as approximate, or apply with enforcement: DryRun first' }]
+    const fields = object.kind === 'AuthorizationPolicy' ? unrecordedIn(object) : [];
+    const unrecorded = fields.length > 0
+      ? [{ code: 'not-recorded', message: `${id} has rules on ${fields.join(', ')}, which flows do not record`, remedy: 'read this preview as approximate, or apply with enforcement: DryRun first' }]
       : [];
     return [...warnings, ...unrecorded, ...plaintextWarnings(observation, object, selected, id)];
   });

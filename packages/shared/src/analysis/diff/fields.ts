@@ -10,10 +10,10 @@ import { repeatedClasses, tokenClasses } from '../classes/tokens.ts';
 import type { Term } from './terms.ts';
 
 /** Changes one attribute of a request. */
-export type Change = (request: PolicyRequest) => PolicyRequest;
+type Change = (request: PolicyRequest) => PolicyRequest;
 
 /** A class of values of one field that no term tells apart. */
-export interface ValueClass {
+interface ValueClass {
   readonly change: Change;
   readonly labels: readonly string[];
   /** Terms that hold. */
@@ -38,7 +38,7 @@ export interface FieldContext {
 }
 
 /** The plaintext peer is always the first class of the identity. */
-export const PLAINTEXT = 'plaintext (no identity)';
+const PLAINTEXT = 'plaintext (no identity)';
 
 /** A request to a workload in which every attribute is something usual. */
 export function usualRequest(workload: Pick<MeshWorkload, 'address'>, protocol: 'http' | 'tcp', port: number, mesh: MeshSpec): PolicyRequest {

@@ -17,7 +17,7 @@ export type Asks = { readonly before: string; readonly after: string };
 
 /** A difference, or where to look for it: the classes of one field, each group with what follows. */
 export type Node = Leaf | Branch;
-export interface Leaf {
+interface Leaf {
   readonly id: number;
   readonly before: string;
   readonly after: string;
@@ -30,7 +30,7 @@ export interface Branch {
 }
 
 /** How the identity is seen on each side; a port's mTLS mode decides that. */
-export type Mode = 'STRICT' | 'PERMISSIVE' | 'DISABLE';
+type Mode = 'STRICT' | 'PERMISSIVE' | 'DISABLE';
 export interface Modes {
   readonly before: Mode;
   readonly after: Mode;
