@@ -1,10 +1,11 @@
 import type { MeshWorkload } from '../../mesh/index.ts';
-import { type CompiledWorkloadPolicy, type PolicyRequest, type RawRequest } from '../../policy/index.ts';
+import type { CompiledWorkloadPolicy, RawRequest } from '../../policy/index.ts';
 import { type CallVerdict, compileFor, judgeCall, type PolicySet, type Universe } from '../model.ts';
 import { ANY_OTHER } from '../classes/strings.ts';
 import { compareSubject, type PortDifference } from './compare.ts';
 import { type Field, rawRequest } from './fields.ts';
-import type { Branch, Node } from './search.ts';
+import { isBranch, type Path, pathsOf, witnessOf } from './paths.ts';
+import type { Node } from './search.ts';
 import { type Subject, subjects } from './subject.ts';
 
 /** One attribute of a class of requests. */
@@ -86,24 +87,6 @@ export function diff(before: PolicySet, after: PolicySet, universe: Universe, { 
   return { equal: changes.length === 0 && more === 0 && complete, changes, more, complete, workloads: { compared: universe.workloads.length, changed }, modelled: MODELLED, notes: notesOf(before, after) };
 }
 
-interface Path {
-  readonly steps: readonly { readonly field: Field; readonly classes: readonly number[] }[];
-  readonly before: string;
-  readonly after: string;
-}
-
-function isBranch(node: Node): node is Branch {
-  return 'field' in node;
-}
-
-function pathsOf(node: Node, most: number, steps: Path['steps'] = []): Path[] {
-  if (most <= 0) return [];
-  if (!isBranch(node)) return [{ steps, before: node.before, after: node.after }];
-  const found: Path[] = [];
-  for (const { classes, next } of node.groups) found.push(...pathsOf(next, most - found.length, [...steps, { field: node.field, classes }]));
-  return found;
-}
-
 function countPaths(node: Node, known = new Map<Node, number>()): number {
   if (!isBranch(node)) return 1;
   const counted = known.get(node);
@@ -115,8 +98,7 @@ function countPaths(node: Node, known = new Map<Node, number>()): number {
 
 function toChange({ steps, before, after }: Path, { ports, base }: PortDifference, { workloads, workload }: Subject, check: Witnesses): VerdictChange {
   const port = ports[0]?.port ?? 0;
-  const start: PolicyRequest = { ...base, destination: { ...base.destination, port } };
-  const request = steps.reduce((made, { field, classes }) => field.classes[classes[0] ?? 0]?.change(made) ?? made, start);
+  const request = witnessOf(steps, { ...base, destination: { ...base.destination, port } });
   return {
     workloads: workloads.map(({ namespace, name }) => `${namespace}/${name}`),
     ports: ports.map((each) => each.port),

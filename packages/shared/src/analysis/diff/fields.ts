@@ -26,6 +26,8 @@ export interface Field {
   readonly classes: readonly ValueClass[];
   /** By term: the classes in which it holds. */
   readonly holds: ReadonlyMap<number, readonly number[]>;
+  /** The class of a request's value; -1 for one that no request in order has. */
+  readonly classOf: (request: PolicyRequest) => number;
   readonly complete: boolean;
 }
 
@@ -62,19 +64,30 @@ type Choice = Representative<Change>;
 /** Divides one attribute into classes by the terms that look at it, asking each term of each representative. */
 export function divide(name: string, terms: readonly Term[], context: FieldContext): Field {
   const { values, complete } = choices(name, terms, context);
-  const facts = new Facts();
-  const found = new Map<string, { change: Change; primary: string[]; secondary: string; terms: number[] }>();
+  const keyOf = keyReader(name, terms);
+  const found = new Map<string, { change: Change; primary: string[]; secondary: string; holding: readonly number[] }>();
   for (const { value: change, label, secondary } of values) {
-    if (!facts.load(change(context.base))) continue;
-    const true_ = terms.filter((term) => term.test(facts)).map((term) => term.id);
-    // Nobody else is what a peer without identity is: on a STRICT port it is turned away before any term is asked.
-    const key = `${label === PLAINTEXT ? 'plaintext' : ''} ${true_.join(',')}`;
-    const known = found.get(key);
-    if (known === undefined) found.set(key, { change, primary: secondary ? [] : [label], secondary: label, terms: true_ });
+    const read = keyOf(change(context.base));
+    if (read === null) continue;
+    const known = found.get(read.key);
+    if (known === undefined) found.set(read.key, { change, primary: secondary ? [] : [label], secondary: label, holding: read.holding });
     else if (!secondary) known.primary.push(label);
   }
-  const classes = [...found.values()].map((each): ValueClass => ({ change: each.change, terms: each.terms, labels: each.primary.length > 0 ? each.primary : [each.secondary] }));
-  return { name, classes, holds: postings(classes), complete };
+  const classes = [...found.values()].map((each): ValueClass => ({ change: each.change, terms: each.holding, labels: each.primary.length > 0 ? each.primary : [each.secondary] }));
+  const indices = new Map([...found.keys()].map((key, index) => [key, index]));
+  return { name, classes, holds: postings(classes), complete, classOf: (request) => indices.get(keyOf(request)?.key ?? '') ?? -1 };
+}
+
+/** Which terms hold for a request; null for one that is refused before any is asked. */
+function keyReader(name: string, terms: readonly Term[]): (request: PolicyRequest) => { readonly key: string; readonly holding: readonly number[] } | null {
+  const facts = new Facts();
+  return (request) => {
+    if (!facts.load(request)) return null;
+    const holding = terms.filter((term) => term.test(facts)).map((term) => term.id);
+    // A peer without identity is turned away by a STRICT port before any term is asked, so it is a class of its own.
+    const apart = name === 'identity' && request.source.principal === null ? 'plaintext' : 'any';
+    return { key: `${apart} ${holding.join(',')}`, holding };
+  };
 }
 
 function postings(classes: readonly ValueClass[]): Map<number, number[]> {
