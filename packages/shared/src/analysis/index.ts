@@ -6,3 +6,5 @@ export { suggest, type CutOff, type Evidence, type SuggestInput, type Suggestion
 export { allowRules, pathPattern, type AllowedCall } from './suggest/rules.ts';
 export { blastRadius, overPermission, reach, type BlastRadius, type Hop, type OverPermission, type ReachedBy, type WorkloadReach } from './reach/reach.ts';
 export type { Way } from './reach/index-of-reach.ts';
+export { lint, LINTS } from './lint/lint.ts';
+export type { Finding, Severity } from './lint/context.ts';
