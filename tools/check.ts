@@ -24,7 +24,7 @@ function bin(name: string): string {
 
 function staticChecks(): Stage[] {
   const packages = ['packages/shared', ...readdirSync(join(ROOT, 'apps')).map((name) => `apps/${name}`)].filter((folder) => existsSync(join(ROOT, folder, 'tsconfig.json')));
-  const ruled = ['apps', 'packages', 'demo', 'tools'];
+  const ruled = ['apps', 'packages', 'demo', 'tools', 'bench'];
   return [
     ...[...packages, '.'].map((folder) => check(`types of ${folder === '.' ? 'tools, demo and journeys' : folder}`, bin('tsc'), ['-p', folder], ROOT)),
     check('lint', bin('oxlint'), ['--type-aware'], ROOT),

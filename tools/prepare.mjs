@@ -53,7 +53,7 @@ export async function ensureConsole() {
 }
 
 function packageFiles() {
-  return ['apps', 'packages'].flatMap((folder) =>
+  return ['apps', 'packages', 'bench'].flatMap((folder) =>
     readdirSync(join(ROOT, folder)).map((name) => join(folder, name, 'package.json')).filter((file) => existsSync(join(ROOT, file))),
   );
 }

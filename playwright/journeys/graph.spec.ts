@@ -1,6 +1,7 @@
-import { graphView, type GraphView } from '@sallyport/shared/api';
+import { connect } from 'node:tls';
+import { graphView, namespaceDetail, type GraphView } from '@sallyport/shared/api';
 import type { Page } from '@playwright/test';
-import { expect, open, test } from '../console.ts';
+import { ask, expect, open, test } from '../console.ts';
 
 /** Opens a page of the graph, stops its refreshing, and gives back the graph that it shows. */
 async function frozen(page: Page, path: string): Promise<GraphView> {
@@ -13,6 +14,14 @@ async function frozen(page: Page, path: string): Promise<GraphView> {
   await expect(page.getByRole('button', { name: 'resume refreshing' })).toBeVisible();
   await page.waitForLoadState('networkidle');
   return graphView.parse(last);
+}
+
+/** Begins TLS with a proxy as somebody who has no certificate, and waits until the proxy ends it. */
+async function knock(host: string, port: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const socket = connect({ host, port, rejectUnauthorized: false });
+    socket.on('error', () => undefined).on('close', () => resolve()).resume();
+  });
 }
 
 test.beforeEach(async ({ signed }) => {
@@ -78,4 +87,34 @@ test('the picture can be read by keyboard', async ({ page }) => {
   await picture.focus();
   await picture.press('Escape');
   await expect(page.getByRole('complementary', { name: 'Selection' })).toHaveCount(0);
+});
+
+test('the picture can be read on a phone, and all of it can be shown', async ({ page }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await open(page, '/graph', 'Traffic graph');
+  const picture = page.locator('[data-graph-text]');
+  await expect(picture).toBeVisible();
+  expect(Number(await picture.getAttribute('data-graph-text'))).toBeGreaterThanOrEqual(11);
+  await page.getByRole('button', { name: 'Fit' }).click();
+  await expect.poll(async () => Number(await picture.getAttribute('data-graph-text'))).toBeLessThan(11);
+});
+
+test('a peer that nobody could identify is shown as failed, in words of its own, and is neither denied by policy nor drift', async ({ page }) => {
+  const { workloadList } = await ask(page.request, '/namespaces/payments', namespaceDetail);
+  const fraud = workloadList.find((workload) => workload.name.startsWith('fraud'));
+  const port = fraud?.ports[0]?.port ?? 0;
+  for (let times = 0; times < 2; times += 1) await knock(fraud?.address ?? '', port);
+  const own = async () => (await ask(page.request, '/graph?window=5m', graphView)).edges.find((edge) => edge.source.startsWith('address:') && edge.target === 'service:payments/fraud');
+  await expect.poll(async () => (await own())?.failed ?? 0).toBeGreaterThanOrEqual(2);
+  const edge = await own();
+  expect(edge).toMatchObject({ requests: 0, denied: 0, declared: false, mtls: { mutual: 0, plaintext: 0, unknown: 0 } });
+  expect(edge?.state).not.toBe('undeclared');
+  await open(page, '/graph?view=table&find=fraud', 'Traffic graph');
+  const row = page.locator(`tr[data-key="${edge?.source}>service:payments/fraud:${port}/${edge?.protocol}"]`);
+  await expect(row).toContainText('failed');
+  await expect(row).toContainText('certificate did not verify');
+  await row.getByRole('button').click();
+  const side = page.getByRole('complementary', { name: 'Selection' });
+  await expect(side).toContainText('nothing was denied');
+  await expect(side).toContainText('certificate did not verify');
 });

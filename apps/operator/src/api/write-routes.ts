@@ -2,11 +2,13 @@ import { applyRequest, type ApplyView, enrollRequest, previewRequest, strictRoll
 import { KINDS, type Kind, parseManifest, type Resource, type Workload } from '@sallyport/shared/resources';
 import { type Context, Hono } from 'hono';
 import { appendAudit } from '../history/audit.ts';
+import { meshOf } from '../observe/mesh-state.ts';
 import { mintJoinToken } from '../history/proxies.ts';
 import { previewView } from '../observe/views/preview.ts';
 import { strictPlan } from '../observe/views/strict.ts';
 import { z } from 'zod';
 import type { ResourceKey } from '../store/ports.ts';
+import { admit, admitDeletion } from './admission.ts';
 import { type ApiEnv, requireRole, writeContext } from './auth.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { ApiFailure } from './errors.ts';
@@ -34,7 +36,9 @@ export function resourceRoutes(dependencies: ApiDependencies): Hono<ApiEnv> {
   routes.get('/resources/:kind/:name', viewer, read);
   routes.get('/resources/:kind/:ns/:name', viewer, read);
   const remove = async (c: Context<ApiEnv>) => {
-    await store.delete(keyFrom(c), writeContext(c, 'sallyport'), c.req.query('resourceVersion'));
+    const key = keyFrom(c);
+    await admitDeletion(store, key);
+    await store.delete(key, writeContext(c, 'sallyport'), c.req.query('resourceVersion'));
     return c.body(null, 204);
   };
   routes.delete('/resources/:kind/:name', editor, remove);
@@ -43,7 +47,9 @@ export function resourceRoutes(dependencies: ApiDependencies): Hono<ApiEnv> {
   routes.post('/apply', editor, async (c) => c.json(await apply(dependencies, c)));
   routes.post('/policies/preview', viewer, async (c) => {
     const { manifest, window } = await jsonBody(c, previewRequest);
-    return c.json(await previewView(dependencies, documents(manifest), windowMs(window)));
+    const resources = documents(manifest);
+    await admit(store, meshOf(dependencies.cache, dependencies.trustDomain), resources);
+    return c.json(await previewView(dependencies, resources, windowMs(window)));
   });
   routes.post('/workloads/:ns/:name/enroll', editor, async (c) => {
     const { proxy } = await jsonBody(c, enrollRequest);
@@ -55,7 +61,9 @@ export function resourceRoutes(dependencies: ApiDependencies): Hono<ApiEnv> {
 /** Applies a manifest, all documents or none. */
 async function apply(dependencies: ApiDependencies, c: Context<ApiEnv>): Promise<ApplyView> {
   const { manifest, dryRun, force, manager } = await jsonBody(c, applyRequest);
-  const results = await dependencies.store.apply(documents(manifest), writeContext(c, manager, force), dryRun);
+  const resources = documents(manifest);
+  await admit(dependencies.store, meshOf(dependencies.cache, dependencies.trustDomain), resources);
+  const results = await dependencies.store.apply(resources, writeContext(c, manager, force), dryRun);
   return {
     dryRun,
     results: results.map(({ object, action }) => ({

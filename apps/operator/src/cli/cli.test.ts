@@ -136,10 +136,10 @@ describe('views', () => {
     const result = await run(['graph', '--window', '1h', '-n', 'shop']);
     const lines = result.stdout.split('\n').map((line) => line.split(/ {3,}/));
     expect(lines).toEqual([
-      ['SOURCE', 'TARGET', 'PORT', 'STATE', 'REQUESTS', 'DENIED', 'MTLS', 'LAST SEEN'],
-      ['service:shop/web', 'service:shop/cart', '8080', 'expected', '10', '0', '100%', '0s'],
-      ['service:shop/web', 'service:shop/quiet', '8080', 'expected', '10', '0', '100% (gap)', '0s'],
-      ['address:192.0.2.9', 'service:shop/cart', '8080', 'denied', '5', '5', '0%, 3 plaintext, 2 unknown (gap)', '0s'],
+      ['SOURCE', 'TARGET', 'PORT', 'STATE', 'REQUESTS', 'DENIED', 'FAILED', 'MTLS', 'LAST SEEN'],
+      ['service:shop/web', 'service:shop/cart', '8080', 'expected', '10', '0', '0', '100%', '0s'],
+      ['service:shop/web', 'service:shop/quiet', '8080', 'expected', '10', '0', '0', '100% (gap)', '0s'],
+      ['address:192.0.2.9', 'service:shop/cart', '8080', 'denied', '5', '5', '0', '0%, 3 plaintext, 2 unknown (gap)', '0s'],
       [''],
     ]);
     expect(result.stderr).toContain('1 of 2 proxies reporting, telemetry 75% complete since 2026-01-15T11:45:00.000Z; no data from node-b since 2026-01-15T11:50:00.000Z');

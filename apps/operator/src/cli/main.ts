@@ -4,7 +4,9 @@ import { evidenceCommand } from './commands/evidence.ts';
 import { graphCommand } from './commands/graph.ts';
 import { auditCommand, certsCommand, deniesCommand, namespacesCommand, proxiesCommand, signalsCommand } from './commands/inventory.ts';
 import { applyCommand, deleteCommand, getCommand } from './commands/resources.ts';
+import { spiffeIdCommand } from './commands/spiffe-id.ts';
 import { strictCommand } from './commands/strict.ts';
+import { testCommand } from './commands/test.ts';
 import { workloadCommand } from './commands/workload.ts';
 import { CliFailure, EXIT } from './failure.ts';
 import { note, printable } from './output.ts';
@@ -20,7 +22,7 @@ function program(): Command {
     .addHelpText('after', EXIT_HELP);
   const commands = [
     demoCommand(), applyCommand(), getCommand(), deleteCommand(), graphCommand(), namespacesCommand(), strictCommand(),
-    certsCommand(), signalsCommand(), deniesCommand(), proxiesCommand(), auditCommand(), evidenceCommand(), workloadCommand(),
+    certsCommand(), signalsCommand(), deniesCommand(), proxiesCommand(), auditCommand(), evidenceCommand(), workloadCommand(), testCommand(), spiffeIdCommand(),
   ];
   for (const command of commands) sallyport.addCommand(command);
   throwInsteadOfExit(sallyport);

@@ -41,12 +41,26 @@ describe('strict', () => {
     expect(JSON.parse((await run(['strict', 'plan', 'shop', '-o', 'json'])).stdout)).toEqual(plan);
   });
 
-  it('is refused with the blockers named', async () => {
-    api.answers.set('POST /namespaces/shop/strict', [412, failure('precondition', 'shop is not ready')]);
+  it('is refused with each blocker named once, though the API names them too and counted on meanwhile', async () => {
+    api.answers.set('POST /namespaces/shop/strict', [412, failure('precondition', 'namespace shop cannot step to strict: old/billing called in plaintext', 'clear the blockers')]);
     api.answers.set('GET /namespaces/shop/strict', [200, plan]);
     const result = await run(['strict', 'apply', 'shop']);
     expect(result.code).toBe(1);
-    expect(result.stderr).toContain('plaintext-caller: old/billing called in plaintext\n    sallyport workload enroll old/billing');
+    expect(result.stderr).toContain('namespace shop cannot step to strict:\n  plaintext-caller: old/billing called in plaintext\n    sallyport workload enroll old/billing\nRemedy: clear the blockers');
+    expect(result.stderr.match(/called in plaintext/g)).toHaveLength(1);
+  });
+
+  it('keeps the words of a refusal that is not about blockers', async () => {
+    api.answers.set('POST /namespaces/shop/strict', [409, failure('conflict', 'another start is under way')]);
+    api.answers.set('GET /namespaces/shop/strict', [200, plan]);
+    expect((await run(['strict', 'apply', 'shop'])).stderr).toContain('another start is under way\n  plaintext-caller: ');
+  });
+
+  it('says how many blockers it left out', async () => {
+    const many = Array.from({ length: 23 }, (_, port) => ({ ...blocker, port }));
+    api.answers.set('POST /namespaces/shop/strict', [412, failure('precondition', 'namespace shop cannot step to strict: much')]);
+    api.answers.set('GET /namespaces/shop/strict', [200, { ...plan, blockers: many }]);
+    expect((await run(['strict', 'apply', 'shop'])).stderr).toContain('and 3 more; see: sallyport strict plan shop');
   });
 
   it('follows the step to its end and fails when it was rolled back', async () => {

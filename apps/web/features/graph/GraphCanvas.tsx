@@ -29,8 +29,10 @@ export function GraphCanvas({ view, shown, searching, selected, onSelect }: Canv
     drawing.update(elementsOf(view, Date.now()));
     drawing.show(new Set(shown.map(edgeId)), searching);
     drawing.select(selected);
-    // What the picture itself holds, so that it can be held against the table.
-    if (frame.current) frame.current.dataset['graphEdges'] = String(drawing.shownEdges());
+    // What the picture itself holds and how large, so that it can be held against the table and the eye.
+    if (!frame.current) return;
+    frame.current.dataset['graphEdges'] = String(drawing.shownEdges());
+    frame.current.dataset['graphText'] = drawing.textSize().toFixed(1);
   }, [drawing, view, shown, searching, selected]);
   const onKeyDown = (event: KeyboardEvent) => {
     if (!drawing) return;
@@ -56,6 +58,7 @@ export function GraphCanvas({ view, shown, searching, selected, onSelect }: Canv
         <Button label="Zoom in" onPress={() => drawing?.zoom(1.25)}>+</Button>
         <Button label="Zoom out" onPress={() => drawing?.zoom(0.8)}>−</Button>
         <Button onPress={() => drawing?.fit()}>Fit</Button>
+        <span className={styles.hint}>Drag to see the rest</span>
       </div>
     </div>
   );

@@ -60,7 +60,7 @@ function Toolbar() {
       <Input label="Find a name, port, path or policy" type="search" value={url.get('find')} onChange={(find) => url.set({ find })} />
       <fieldset className={styles.states}>
         <legend>Edges</legend>
-        {EDGE_STATES.map((state) => <Check key={state} checked={states.has(state)} onChange={(on) => toggle(state, on)}>{state}</Check>)}
+        {EDGE_STATES.map((state) => <Check key={state} checked={states.has(state)} onChange={(on) => toggle(state, on)}>{state === 'denied' ? 'denied or failed' : state}</Check>)}
       </fieldset>
     </div>
   );

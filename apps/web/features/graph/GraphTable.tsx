@@ -1,9 +1,11 @@
 'use client';
 import type { GraphEdge, GraphNode, GraphView } from '@sallyport/shared/api';
+import { Fragment } from 'react';
 import { Ago, At } from '../shell/Ago.tsx';
 import { ProtectionFigure } from '../mesh/ProtectionFigure.tsx';
 import styles from './Graph.module.css';
-import { edgeId, edgeProtection, nodeCondition, nodeName, STATE_MEANS } from './model.ts';
+import { edgeId, edgeProtection, nodeCondition, nodeName } from './model.ts';
+import { Reasons, useRefusals } from './Refusals.tsx';
 import { StateTag } from './StateTag.tsx';
 import { count, plural, shortIdentity } from '#lib/format.ts';
 import { Panel } from '#ui/Panel.tsx';
@@ -19,6 +21,7 @@ interface GraphTableProps {
 
 /** The graph as two tables: the same edges and nodes as the picture, for whoever cannot or would not read that. */
 export function GraphTable({ view, shown, selected, onSelect }: GraphTableProps) {
+  const refusals = useRefusals(view, shown);
   return (
     <div className="stack">
       <Panel title="Edges" note={plural(shown.length, 'edge')} flush>
@@ -34,15 +37,16 @@ export function GraphTable({ view, shown, selected, onSelect }: GraphTableProps)
               rowHead: true,
               render: (edge) => (
                 <button type="button" className={styles.link} onClick={() => onSelect('edge', edgeId(edge))} aria-label={`Show the edge from ${nodeName(edge.source)} to ${nodeName(edge.target)}, port ${edge.port}`}>
-                  {nodeName(edge.source)}
+                  <Name id={edge.source} />
                 </button>
               ),
             },
-            { name: 'To', render: (edge) => `${nodeName(edge.target)}:${edge.port}` },
+            { name: 'To', render: (edge) => <><Name id={edge.target} />:{edge.port}</> },
             { name: 'Protocol', render: (edge) => edge.protocol },
-            { name: 'State', render: (edge) => <span title={STATE_MEANS[edge.state]}><StateTag state={edge.state} /></span> },
+            { name: 'State', render: (edge) => <><StateTag edge={edge} /><Reasons edge={edge} known={refusals} /></> },
             { name: 'Calls', right: true, render: (edge) => count(edge.requests) },
             { name: 'Denied', right: true, render: (edge) => count(edge.denied) },
+            { name: 'Failed', right: true, render: (edge) => count(edge.failed) },
             { name: 'Protection', render: (edge) => (edge.state === 'unused' ? <span className="muted">never seen</span> : <ProtectionFigure protection={edgeProtection(edge)} wrapping />) },
             { name: 'Reported by', render: (edge) => <span className="mono">{edge.reporters.join(', ') || '–'}</span> },
             { name: 'Last seen', right: true, render: (edge) => <Ago at={edge.lastSeen} /> },
@@ -57,7 +61,7 @@ export function GraphTable({ view, shown, selected, onSelect }: GraphTableProps)
           selected={selected}
           empty="There is no service or caller in this window."
           columns={[
-            { name: 'Node', rowHead: true, render: (node) => <button type="button" className={styles.link} onClick={() => onSelect('node', node.id)}>{nodeName(node.id)}</button> },
+            { name: 'Node', rowHead: true, render: (node) => <button type="button" className={styles.link} onClick={() => onSelect('node', node.id)}><Name id={node.id} /></button> },
             { name: 'Kind', render: (node) => node.kind },
             { name: 'Identity', render: (node) => (node.spiffeId === null ? <span className="muted">none known</span> : <span className="mono" title={node.spiffeId}>{shortIdentity(node.spiffeId)}</span>) },
             { name: 'Telemetry', render: (node) => <Condition node={node} view={view} /> },
@@ -67,6 +71,12 @@ export function GraphTable({ view, shown, selected, onSelect }: GraphTableProps)
       </Panel>
     </div>
   );
+}
+
+/** A node's name that breaks, if it must, between namespace and name. */
+function Name({ id }: { id: string }) {
+  const [first, ...rest] = nodeName(id).split('/');
+  return <>{first}{rest.map((part) => <Fragment key={part}>/<wbr />{part}</Fragment>)}</>;
 }
 
 const KNOWN = {

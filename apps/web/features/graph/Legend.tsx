@@ -1,9 +1,10 @@
 import styles from './Graph.module.css';
 
-const LINES: readonly { readonly name: string; readonly colour: string; readonly dash?: string }[] = [
+const LINES: readonly { readonly name: string; readonly colour: string; readonly dash?: string; readonly stopped?: boolean }[] = [
   { name: 'expected', colour: 'var(--muted)' },
   { name: 'undeclared', colour: 'var(--warn)', dash: '7 4' },
-  { name: 'denied ✕', colour: 'var(--bad)' },
+  { name: 'denied ✕', colour: 'var(--bad)', stopped: true },
+  { name: 'failed ✕, denied by nobody', colour: 'var(--idle)', stopped: true },
   { name: 'unused', colour: 'var(--idle)', dash: '1.5 3' },
 ];
 
@@ -14,7 +15,7 @@ export function Legend() {
         <li key={line.name}>
           <svg viewBox="0 0 34 12" aria-hidden="true">
             <line x1="0" y1="6" x2="30" y2="6" stroke={line.colour} strokeWidth="2" strokeDasharray={line.dash} />
-            {line.name.startsWith('denied') ? <line x1="30" y1="1" x2="30" y2="11" stroke={line.colour} strokeWidth="2.5" /> : <path d="M28 2l6 4-6 4z" fill={line.colour} />}
+            {line.stopped ? <line x1="30" y1="1" x2="30" y2="11" stroke={line.colour} strokeWidth="2.5" /> : <path d="M28 2l6 4-6 4z" fill={line.colour} />}
           </svg>
           {line.name}
         </li>

@@ -6,7 +6,8 @@ import { ProtectionBar } from '../mesh/ProtectionBar.tsx';
 import { ProtectionFigure } from '../mesh/ProtectionFigure.tsx';
 import styles from './Graph.module.css';
 import { Condition } from './GraphTable.tsx';
-import { edgeId, edgeProtection, nodeName, STATE_MEANS } from './model.ts';
+import { edgeId, edgeProtection, nodeName, stateWords } from './model.ts';
+import { EdgeRefusals } from './Refusals.tsx';
 import { StateTag } from './StateTag.tsx';
 import { count } from '#lib/format.ts';
 import { pages } from '#lib/paths.ts';
@@ -45,7 +46,7 @@ function titleOf(edge: GraphEdge | undefined, node: GraphNode | undefined, asked
 function EdgeDetails({ edge, view }: { edge: GraphEdge; view: GraphView }) {
   return (
     <>
-      <div className="row"><StateTag state={edge.state} /><span className="muted">{STATE_MEANS[edge.state]}</span></div>
+      <div className="row"><StateTag edge={edge} /><span className="muted">{stateWords(edge).means}</span></div>
       {edge.state !== 'unused' && (
         <div className="stack" style={{ gap: 5 }}>
           <ProtectionFigure protection={edgeProtection(edge)} wrapping />
@@ -54,7 +55,8 @@ function EdgeDetails({ edge, view }: { edge: GraphEdge; view: GraphView }) {
       )}
       <Facts
         items={[
-          ['Calls', `${count(edge.requests)}, of them ${count(edge.denied)} denied and ${count(edge.failed)} failed`],
+          ['Calls', `${count(edge.requests)}, of them ${count(edge.denied)} denied`],
+          ['Failed', edge.failed === 0 ? '0' : `${count(edge.failed)}, at the handshake or on the way`],
           ['Mutual TLS', count(edge.mtls.mutual)],
           ['Plaintext', count(edge.mtls.plaintext)],
           ['Unknown', count(edge.mtls.unknown)],
@@ -62,6 +64,7 @@ function EdgeDetails({ edge, view }: { edge: GraphEdge; view: GraphView }) {
           ['Declared', edge.declared ? 'yes' : 'no'],
         ]}
       />
+      <EdgeRefusals edge={edge} view={view} />
       <Reporters edge={edge} view={view} />
       <Calls edge={edge} />
       <div>
@@ -122,7 +125,7 @@ function NodeDetails({ node, view, onSelect }: { node: GraphNode; view: GraphVie
         {edges.map((edge) => (
           <li key={edgeId(edge)}>
             <button type="button" className={styles.link} onClick={() => onSelect('edge', edgeId(edge))}>{nodeName(edge[other])}:{edge.port}</button>
-            <StateTag state={edge.state} />
+            <StateTag edge={edge} />
           </li>
         ))}
       </ul>

@@ -1,13 +1,22 @@
+import type { GraphEdge } from '@sallyport/shared/api';
 import { Tag, type Tone } from '#ui/Tag.tsx';
-import { STATE_MEANS, type EdgeState } from './model.ts';
+import { isFailed, stateWords, type EdgeState } from './model.ts';
 
-const LOOK: Readonly<Record<EdgeState, { tone: Tone; mark: string }>> = {
+interface Look {
+  readonly tone: Tone;
+  readonly mark: string;
+}
+
+const LOOK: Readonly<Record<EdgeState, Look>> = {
   expected: { tone: 'info', mark: '—' },
   undeclared: { tone: 'warn', mark: '╌' },
   denied: { tone: 'bad', mark: '✕' },
   unused: { tone: 'idle', mark: '┈' },
 };
+const FAILED: Look = { tone: 'idle', mark: '✕' };
 
-export function StateTag({ state }: { state: EdgeState }) {
-  return <span title={STATE_MEANS[state]}><Tag tone={LOOK[state].tone} mark={LOOK[state].mark}>{state}</Tag></span>;
+export function StateTag({ edge }: { edge: GraphEdge }) {
+  const { name, means } = stateWords(edge);
+  const { tone, mark } = isFailed(edge) ? FAILED : LOOK[edge.state];
+  return <span title={means}><Tag tone={tone} mark={mark}>{name}</Tag></span>;
 }

@@ -1,6 +1,8 @@
-import type { Core, ElementDefinition, EdgeSingular, NodeSingular } from 'cytoscape';
-import { readColours, type Colours } from './colours.ts';
-import { stylesheet } from './stylesheet.ts';
+import type { Core, ElementDefinition, NodeSingular } from 'cytoscape';
+import { readColours } from './colours.ts';
+import { drawLocks } from './lockLayer.ts';
+import { NAME_SIZE, stylesheet } from './stylesheet.ts';
+import { Following, isPhone, isUpright } from './viewport.ts';
 
 interface DrawingEvents {
   readonly onSelect: (kind: 'node' | 'edge' | 'none', id: string) => void;
@@ -20,6 +22,8 @@ export interface Drawing {
   fit(): void;
   zoom(factor: number): void;
   shownEdges(): number;
+  /** How high the names of nodes are on the screen, in pixels. */
+  textSize(): number;
   destroy(): void;
 }
 
@@ -29,25 +33,23 @@ export async function draw(container: HTMLElement, layer: HTMLCanvasElement, eve
   cytoscape.use(dagre);
   let colours = readColours(container);
   const cy = cytoscape({ container, style: stylesheet(colours), minZoom: 0.15, maxZoom: 3, autoungrabify: false, boxSelectionEnabled: false });
-  cy.on('tap', (event) => {
-    const target: unknown = event.target;
-    if (target === cy) events.onSelect('none', '');
-    else if (isElement(target) && !target.isParent()) events.onSelect(target.isNode() ? 'node' : 'edge', target.id());
-  });
-  const follow = new ResizeObserver(() => {
-    cy.resize();
-    cy.fit(undefined, 30);
-  });
+  tellTaps(cy, events);
+  const view = new Following(cy, () => arrange(cy));
+  const follow = new ResizeObserver(() => view.resized());
   follow.observe(container);
   cy.on('render', () => drawLocks(cy, layer, colours));
   return {
-    update: (elements) => applyElements(cy, elements),
-    show: (edges, searching) => applyFilter(cy, edges, searching),
-    select: (id) => {
-      cy.elements('.selected').removeClass('selected');
-      if (id !== '') cy.getElementById(id).addClass('selected');
+    update: (elements) => {
+      // The same nodes keep their places; only a change of who is there asks for a new arrangement.
+      if (applyElements(cy, elements)) view.arrange();
     },
-    step: (direction) => stepFocus(cy, direction),
+    show: (edges, searching) => applyFilter(cy, edges, searching),
+    select: (id) => select(cy, view, id),
+    step: (direction) => {
+      const next = stepFocus(cy, direction);
+      if (next !== null) view.reveal(cy.getElementById(next));
+      return next;
+    },
     blur: () => void cy.nodes('.focus').removeClass('focus'),
     recolour: (theme) => {
       if (container.dataset['theme'] === theme) return;
@@ -55,9 +57,10 @@ export async function draw(container: HTMLElement, layer: HTMLCanvasElement, eve
       colours = readColours(container);
       cy.style(stylesheet(colours));
     },
-    fit: () => void cy.fit(undefined, 30),
-    zoom: (factor) => cy.zoom({ level: cy.zoom() * factor, renderedPosition: { x: cy.width() / 2, y: cy.height() / 2 } }),
+    fit: () => view.showWhole(),
+    zoom: (factor) => view.zoom(factor),
     shownEdges: () => cy.edges().not('.hidden').length,
+    textSize: () => NAME_SIZE * cy.zoom(),
     destroy: () => {
       follow.disconnect();
       cy.destroy();
@@ -65,11 +68,30 @@ export async function draw(container: HTMLElement, layer: HTMLCanvasElement, eve
   };
 }
 
+function tellTaps(cy: Core, events: DrawingEvents): void {
+  cy.on('tap', (event) => {
+    const target: unknown = event.target;
+    if (target === cy) events.onSelect('none', '');
+    else if (isElement(target) && !target.isParent()) events.onSelect(target.isNode() ? 'node' : 'edge', target.id());
+  });
+}
+
+/** What is selected already is not brought back into the frame: somebody may have moved it out. */
+function select(cy: Core, view: Following, id: string): void {
+  const chosen = cy.getElementById(id);
+  if (chosen.hasClass('selected')) return;
+  cy.elements('.selected').removeClass('selected');
+  if (chosen.empty()) return;
+  chosen.addClass('selected');
+  view.reveal(chosen);
+}
+
 function isElement(target: unknown): target is NodeSingular {
   return typeof target === 'object' && target !== null && 'isNode' in target;
 }
 
-function applyElements(cy: Core, elements: readonly ElementDefinition[]): void {
+/** @returns whether nodes came or went */
+function applyElements(cy: Core, elements: readonly ElementDefinition[]): boolean {
   const wanted = new Map(elements.map((element) => [element.data.id ?? '', element]));
   const before = nodeSet(cy);
   cy.batch(() => {
@@ -80,8 +102,7 @@ function applyElements(cy: Core, elements: readonly ElementDefinition[]): void {
       else updateData(present, element.data);
     }
   });
-  // The same nodes keep their places; only a change of who is there asks for a new arrangement.
-  if (nodeSet(cy) !== before) arrange(cy);
+  return nodeSet(cy) !== before;
 }
 
 function updateData(present: ReturnType<Core['getElementById']>, data: ElementDefinition['data']): void {
@@ -94,11 +115,14 @@ function nodeSet(cy: Core): string {
   return cy.nodes().map((node) => node.id()).sort().join('\n');
 }
 
-/** Left to right, as calls are read; top to bottom where the picture is higher than wide. */
+/** Left to right, as calls are read; top to bottom, and closer together, where the picture is higher than wide. */
 function arrange(cy: Core): void {
-  const narrow = cy.width() < cy.height();
-  const options = { name: 'dagre', rankDir: narrow ? 'TB' : 'LR', nodeSep: 22, rankSep: 84, edgeSep: 14, ranker: 'network-simplex', fit: true, padding: 30, animate: false };
+  const across = isUpright(cy) ? { rankDir: 'TB', nodeSep: isPhone(cy) ? 8 : 22, rankSep: isPhone(cy) ? 64 : 84 } : { rankDir: 'LR', nodeSep: 22, rankSep: 84 };
+  const options = { name: 'dagre', ...across, edgeSep: 14, ranker: 'network-simplex', fit: false, animate: false };
   cy.layout(options).run();
+  // A finger that means to move the picture begins on a box or a node more often than not.
+  if (isPhone(cy)) cy.nodes().panify();
+  else cy.nodes().unpanify();
 }
 
 function applyFilter(cy: Core, edges: ReadonlySet<string>, searching: boolean): void {
@@ -118,8 +142,6 @@ function stepFocus(cy: Core, direction: keyof typeof DIRECTIONS): string | null 
   if (!next || next.empty()) return null;
   cy.nodes('.focus').removeClass('focus');
   next.addClass('focus');
-  const box = next.renderedBoundingBox();
-  if (box.x1 < 0 || box.y1 < 0 || box.x2 > cy.width() || box.y2 > cy.height()) cy.center(next);
   return next.id();
 }
 
@@ -137,39 +159,4 @@ function nearest(nodes: ReturnType<Core['nodes']>, from: { x: number; y: number 
     }
   });
   return best;
-}
-
-/** Locks are drawn and not written: not every machine has a font with the sign. */
-function drawLocks(cy: Core, layer: HTMLCanvasElement, colours: Colours): void {
-  const scale = window.devicePixelRatio || 1;
-  const [width, height] = [Math.round(cy.width() * scale), Math.round(cy.height() * scale)];
-  if (layer.width !== width || layer.height !== height) {
-    layer.width = width;
-    layer.height = height;
-  }
-  const context = layer.getContext('2d');
-  if (!context) return;
-  context.setTransform(scale, 0, 0, scale, 0, 0);
-  context.clearRect(0, 0, cy.width(), cy.height());
-  const size = Math.min(1.6, Math.max(0.6, cy.zoom() * 1.1));
-  cy.edges('[?locked]').not('.hidden').forEach((edge) => drawLock(context, edge, size, colours));
-}
-
-function drawLock(context: CanvasRenderingContext2D, edge: EdgeSingular, size: number, colours: Colours): void {
-  const { x, y } = edge.renderedMidpoint();
-  // An edge with words on it wears the lock above them.
-  const lift = edge.data('label') === '' ? 0 : 13;
-  context.save();
-  context.translate(x, y - lift * size);
-  context.scale(size, size);
-  context.fillStyle = colours.surface;
-  context.fillRect(-6.5, -8, 13, 15);
-  context.strokeStyle = colours.ok;
-  context.fillStyle = colours.ok;
-  context.lineWidth = 1.6;
-  context.fillRect(-4.5, -1, 9, 6.5);
-  context.beginPath();
-  context.arc(0, -1.5, 2.9, Math.PI, 0);
-  context.stroke();
-  context.restore();
 }

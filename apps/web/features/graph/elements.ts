@@ -1,7 +1,7 @@
 import type { ElementDefinition } from 'cytoscape';
 import type { GraphView } from '@sallyport/shared/api';
 import { clock } from '../../lib/format.ts';
-import { edgeId, edgeLabel, isLocked, nodeCondition } from './model.ts';
+import { edgeId, edgeLabel, isFailed, isLocked, nodeCondition } from './model.ts';
 
 /** The graph as elements to draw: a box for each namespace, its nodes inside, and all edges. */
 export function elementsOf(view: GraphView, now: number): ElementDefinition[] {
@@ -23,7 +23,7 @@ export function elementsOf(view: GraphView, now: number): ElementDefinition[] {
     .filter((edge) => known.has(edge.source) && known.has(edge.target))
     .map((edge) => ({
       data: {
-        id: edgeId(edge), source: edge.source, target: edge.target, label: edgeLabel(edge), state: edge.state, stale: edge.stale, locked: isLocked(edge),
+        id: edgeId(edge), source: edge.source, target: edge.target, label: edgeLabel(edge), state: edge.state, failed: isFailed(edge), stale: edge.stale, locked: isLocked(edge),
       },
     }));
   return [...boxes, ...nodes, ...edges];

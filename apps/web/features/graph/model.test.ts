@@ -1,7 +1,7 @@
 import { graphView, type GraphEdge, type GraphNode, type GraphView } from '@sallyport/shared/api';
 import { describe, expect, it } from 'vitest';
 import { elementsOf } from './elements.ts';
-import { edgeId, edgeLabel, isLocked, nodeCondition, readStates, shownEdges } from './model.ts';
+import { edgeId, edgeLabel, isLocked, nodeCondition, readStates, shownEdges, stateWords } from './model.ts';
 
 const NOW = '2026-01-15T12:00:00.000Z';
 const EARLIER = '2026-01-15T11:50:00.000Z';
@@ -46,7 +46,16 @@ describe('the lock on an edge', () => {
     expect(edgeLabel(anEdge({ stale: true }))).toBe('? unknown');
     expect(edgeLabel(anEdge({ denied: 3 }))).toBe('✕ 3 denied');
     expect(edgeLabel(anEdge({ state: 'denied', denied: 3, mtls: { mutual: 0, plaintext: 3, unknown: 0 } }))).toBe('✕ 3 denied');
+    expect(edgeLabel(anEdge({ state: 'denied', requests: 0, failed: 4 }))).toBe('✕ 4 failed');
     expect(edgeLabel(anEdge({ state: 'unused' }))).toBe('');
+  });
+});
+
+describe('stateWords', () => {
+  it('does not call denied what nobody denied', () => {
+    expect(stateWords(anEdge({ state: 'denied', denied: 3, failed: 2 })).name).toBe('denied');
+    expect(stateWords(anEdge({ state: 'denied', requests: 0, failed: 2 }))).toMatchObject({ name: 'failed', means: expect.stringContaining('handshake') });
+    expect(stateWords(anEdge({})).name).toBe('expected');
   });
 });
 
@@ -70,6 +79,7 @@ describe('shownEdges', () => {
     expect(shownEdges(view, { states: readStates('denied,nonsense'), find: '' }).map((edge) => edge.port)).toEqual([9090]);
     expect(shownEdges(view, { states: readStates('nonsense'), find: 'shop/lock' }).map((edge) => edge.port)).toEqual([9090]);
     expect(shownEdges(view, { states: readStates(''), find: 'nobody' })).toEqual([]);
+    expect(shownEdges(aView({ edges: [anEdge({ state: 'denied', failed: 1 })] }), { states: readStates(''), find: 'failed' })).toHaveLength(1);
   });
 });
 

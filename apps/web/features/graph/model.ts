@@ -6,13 +6,29 @@ import { protectionOf, type Protection } from '../../lib/protection.ts';
 export type EdgeState = GraphEdge['state'];
 export const EDGE_STATES: readonly EdgeState[] = ['expected', 'undeclared', 'denied', 'unused'];
 
-/** What each state means, in one line. */
-export const STATE_MEANS: Readonly<Record<EdgeState, string>> = {
-  expected: 'declared and seen',
-  undeclared: 'seen, but nobody declared it',
-  denied: 'only refused calls seen',
-  unused: 'declared or allowed, never seen in the window',
+interface Words {
+  readonly name: string;
+  /** What it means, in one line. */
+  readonly means: string;
+}
+
+const STATE_WORDS: Readonly<Record<EdgeState, Words>> = {
+  expected: { name: 'expected', means: 'declared and seen' },
+  undeclared: { name: 'undeclared', means: 'seen, but nobody declared it' },
+  denied: { name: 'denied', means: 'nothing got through: calls were denied' },
+  unused: { name: 'unused', means: 'declared or allowed, never seen in the window' },
 };
+const FAILED: Words = { name: 'failed', means: 'nothing got through, and nothing was denied: connections failed, at the handshake or on the way' };
+
+/** True where nothing got through although nobody denied a call: the state is `denied`, but no policy is the cause. */
+export function isFailed(edge: Pick<GraphEdge, 'state' | 'denied'>): boolean {
+  return edge.state === 'denied' && edge.denied === 0;
+}
+
+/** An edge's state in words: `failed` for one that is denied by nobody. */
+export function stateWords(edge: Pick<GraphEdge, 'state' | 'denied'>): Words {
+  return isFailed(edge) ? FAILED : STATE_WORDS[edge.state];
+}
 
 /** One edge's identity within a graph: the same before and after a refresh. */
 export function edgeId(edge: Pick<GraphEdge, 'source' | 'target' | 'port' | 'protocol'>): string {
@@ -40,7 +56,7 @@ export function shownEdges(view: GraphView, filter: GraphFilter): GraphEdge[] {
   return view.edges.filter(
     (edge) =>
       filter.states.has(edge.state) &&
-      matches({ a: edge.source, b: edge.target, c: edge.port, d: edge.state, e: edge.policies, f: edge.methods.map((each) => `${each.method} ${each.path}`) }, filter.find),
+      matches({ a: edge.source, b: edge.target, c: edge.port, d: [edge.state, stateWords(edge).name], e: edge.policies, f: edge.methods.map((each) => `${each.method} ${each.path}`) }, filter.find),
   );
 }
 
@@ -51,7 +67,7 @@ export function edgeProtection(edge: GraphEdge): Protection {
 /** The words on an edge: nothing for a plain locked one (it carries the lock), the figure for any other. */
 export function edgeLabel(edge: GraphEdge): string {
   const denied = edge.denied > 0 ? `✕ ${edge.denied} denied` : '';
-  if (edge.state === 'denied') return denied || '✕ failed';
+  if (edge.state === 'denied') return denied || `✕ ${edge.failed} failed`;
   if (edge.state === 'unused') return '';
   const { state } = edgeProtection(edge);
   return [state === 'locked' ? '' : figure(edge), denied].filter(Boolean).join('\n');

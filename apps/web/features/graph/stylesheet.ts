@@ -1,6 +1,9 @@
 import type { StylesheetJson } from 'cytoscape';
 import type { Colours } from './colours.ts';
 
+/** The height of a node's name, in the picture's own pixels. */
+export const NAME_SIZE = 14;
+
 /** Diagonal lines for what is not known: a node without live reports must look like nothing that is well. */
 function hatch(colour: string): string {
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><path d="M-2 2l4-4M0 8l8-8M6 10l4-4" stroke="${colour}" stroke-width="1.2"/></svg>`;
@@ -24,7 +27,7 @@ function nodeStyles(c: Colours, font: string): StylesheetJson {
     {
       selector: 'node',
       style: {
-        shape: 'round-rectangle', label: 'data(label)', 'font-family': font, 'font-size': 14,
+        shape: 'round-rectangle', label: 'data(label)', 'font-family': font, 'font-size': NAME_SIZE,
         color: c.text, 'text-valign': 'center', 'text-halign': 'center', 'text-wrap': 'wrap', 'background-color': c.surface,
         'border-width': 1.2, 'border-color': c.strong, 'overlay-opacity': 0,
       },
@@ -68,6 +71,8 @@ function edgeStyles(c: Colours, font: string): StylesheetJson {
       selector: 'edge[state = "denied"]',
       style: { 'line-color': c.bad, 'target-arrow-color': c.bad, 'target-arrow-shape': 'tee', color: c.bad, width: 2, 'arrow-scale': 1.2 },
     },
+    // Nobody said no here: it looks like a call that stops short, not like a verdict.
+    { selector: 'edge[?failed]', style: { 'line-color': c.idle, 'target-arrow-color': c.idle, color: c.text } },
     { selector: 'edge[state = "unused"]', style: { 'line-style': 'dotted', 'line-color': c.idle, 'target-arrow-color': c.idle, width: 1.4, opacity: 0.8 } },
     { selector: 'edge[?stale][state != "unused"]', style: { 'line-opacity': 0.55 } },
     { selector: 'edge.selected', style: { width: 4, 'z-index': 9 } },

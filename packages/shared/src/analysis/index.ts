@@ -8,3 +8,4 @@ export { blastRadius, overPermission, reach, type BlastRadius, type Hop, type Ov
 export type { Way } from './reach/index-of-reach.ts';
 export { lint, LINTS } from './lint/lint.ts';
 export type { Finding, Severity } from './lint/context.ts';
+export { MAX_TEST_BYTES, runPolicyTests, type Actual, type CaseResult, type FileResult } from './policy-test/run.ts';

@@ -55,7 +55,8 @@ export function renderControls(model: EvidenceModel): Files {
 
 function transmission(model: EvidenceModel): Result {
   const inbound = model.observations.flows.filter((flow) => flow.side === 'inbound');
-  const taken = inbound.filter((flow) => flow.reason !== 'plaintext-refused');
+  // What was turned away at the door never was a call (the graph counts in the same way).
+  const taken = inbound.filter((flow) => flow.reason !== 'plaintext-refused' && flow.reason !== 'peer-not-verified');
   const count = (mtls: string) => taken.filter((flow) => flow.mtls === mtls).reduce((sum, flow) => sum + flow.count, 0);
   const refused = inbound.reduce((sum, flow) => sum + (flow.reason === 'plaintext-refused' ? flow.count : 0), 0);
   const unknown = count('unknown') + model.populations.edges.reduce((sum, edge) => sum + edge.mtls.unknown, 0);

@@ -15,8 +15,9 @@ const DEFAULT_LIMIT = 400;
  *
  * The receiver's (inbound) counts are the calls; the caller's are used only to say how many calls nobody received a
  * report of (`mtls.unknown`), and only where the receiver's telemetry has a gap, because otherwise the difference is
- * calls in flight. Refused plaintext is counted as denied and as plaintext. An edge that nobody used and an edge whose
- * receiver was silent look alike, so the latter is `stale`.
+ * calls in flight. Refused plaintext is counted as denied and as plaintext; a handshake that failed is no call and
+ * counted as failed alone. An edge that nobody used and an edge whose receiver was silent look alike, so the latter is
+ * `stale`.
  *
  * @returns nodes and edges in a fixed order; `hidden` says what the limit left out
  */
@@ -55,6 +56,10 @@ function tallyFlows(input: GraphInput, nodes: NodeTable): Map<string, EdgeTally>
   return tallies;
 }
 
+/**
+ * An edge is `denied` when nothing got through. Not every one of them was denied by somebody (`denied` is 0 where all
+ * failed), but none may be drift: that is about calls, and a stranger who is not let in must not be able to cause it.
+ */
 function seenEdge(tally: EdgeTally, input: GraphInput, nodes: NodeTable): GraphEdge {
   const receiver = nodes.receiver(tally.target);
   tally.addUnreceived(receiver);

@@ -3,6 +3,7 @@ import type { Flow, MeshService } from '../mesh/index.ts';
 import { iso, windowViewOf } from './coverage.ts';
 import { declaredOf } from './declared.ts';
 import { compare, keyOf, lookupOf, sourceOf, targetOf } from './lookup.ts';
+import { isFailedHandshake } from './tally.ts';
 import type { MeshState, Observed } from './types.ts';
 
 /** Most kinds of caller that are listed; the least frequent are left out. */
@@ -19,7 +20,7 @@ export function callersOf(input: Observed & { readonly namespace: string; readon
   const service = lookupOf(input.mesh).services.get(keyOf(name)) ?? { ...name, ports: [], workloads: [] };
   const callers = new Map<string, Caller>();
   for (const flow of input.flows) {
-    if (flow.side === 'inbound' && isFor(flow, service)) addCaller(callers, flow, input.mesh);
+    if (flow.side === 'inbound' && !isFailedHandshake(flow) && isFor(flow, service)) addCaller(callers, flow, input.mesh);
   }
   const ports = new Map(service.ports.map((item) => [item.targetPort, { port: item.targetPort, protocol: item.protocol }]));
   return {

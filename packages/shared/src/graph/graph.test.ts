@@ -15,6 +15,9 @@ const gap = {
   proxies: [{ ...fullCoverage('node-a').proxies[0]!, share: 0.9, gaps: [{ from: new Date(NOW - 9e5).toISOString(), to: new Date(NOW - 8e5).toISOString() }] }],
 };
 
+/** What a receiver counts when a peer's certificate did not verify. */
+const handshake = { source: { principal: null }, protocol: 'tcp', method: null, path: null, mtls: 'unknown', verdict: 'failed', reason: 'peer-not-verified' } as const;
+
 describe('states of an edge', () => {
   it('are expected when declared and let through, with the receiver counts', () => {
     const view = graph({ flows: [aFlow('shop/web', 'shop/cart'), aFlow('shop/web', 'shop/cart', { method: 'POST', count: 5, verdict: 'denied', policy: 'shop/cart' })] });
@@ -35,6 +38,14 @@ describe('states of an edge', () => {
     expect(edgeTo(denied, 'service:shop/cart')).toMatchObject({ state: 'denied', declared: true, requests: 10, denied: 10 });
     const failed = graph({ flows: [aFlow('shop/web', 'pay/card', { side: 'outbound', verdict: 'failed', reason: 'upstream-unreachable', mtls: 'unknown' })] });
     expect(edgeTo(failed, 'service:pay/card')).toMatchObject({ state: 'denied', requests: 0, failed: 10, mtls: { mutual: 0, plaintext: 0, unknown: 0 } });
+  });
+
+  it('are never drift for handshakes that failed: nobody was identified and no call was carried, so no stranger can make an edge undeclared', () => {
+    const stranger = { ...handshake, source: { principal: null, ip: '192.0.2.9' } };
+    const view = graph({ flows: [aFlow('shop/web', 'shop/cart', stranger)] });
+    expect(edgeTo(view, 'service:shop/cart')).toMatchObject({ source: 'address:192.0.2.9', state: 'denied', requests: 0, denied: 0, failed: 10, methods: [], policies: [] });
+    const beside = graph({ flows: [aFlow('shop/web', 'shop/cart'), aFlow('shop/web', 'shop/cart', { ...handshake, count: 3 })] });
+    expect(edgeTo(beside, 'service:shop/cart')).toMatchObject({ state: 'expected', requests: 10, denied: 0, failed: 3 });
   });
 
   it('are unused when declared or allowed and never seen; a declared port narrows the declaration', () => {
@@ -61,6 +72,11 @@ describe('protection', () => {
     expect(edgeTo(graph({ flows: [flow] }), 'service:shop/cart')).toMatchObject({
       state: 'denied', requests: 10, denied: 10, failed: 0, mtls: { mutual: 0, plaintext: 10, unknown: 0 },
     });
+  });
+
+  it('is that of calls: a handshake that failed carried none, and spoils no share', () => {
+    const view = graph({ flows: [aFlow('shop/web', 'shop/cart'), aFlow('shop/web', 'shop/cart', handshake)] });
+    expect(edgeTo(view, 'service:shop/cart')).toMatchObject({ requests: 10, failed: 10, mtls: { mutual: 10, plaintext: 0, unknown: 0 }, protocol: 'http' });
   });
 
   it('takes what only the caller counted for calls in flight while the receiver reported all the time', () => {
@@ -183,6 +199,10 @@ describe('callersOf', () => {
       { workload: 'shop/web', mtls: 'mutual', requests: 12, denied: 2, declared: true, lastSeen: '2026-01-15T11:59:59.000Z' },
       { principal: null, workload: 'pay/card', mtls: 'plaintext', requests: 3, declared: false },
     ]);
+  });
+
+  it('does not list whoever never got past the handshake', () => {
+    expect(callersOf({ ...input, flows: [aFlow('pay/card', 'shop/cart', handshake)] }).callers).toEqual([]);
   });
 
   it('knows nothing of a service that does not exist', () => {

@@ -5,6 +5,14 @@ import { compare } from './lookup.ts';
 /** Kinds of call kept on an edge; the rest stays in the totals. */
 const MAX_METHODS = 50;
 
+/**
+ * True for connections that ended before anybody was identified. They carried no call: counted as calls, they would let
+ * any stranger who knocks spoil the protection of an edge.
+ */
+export function isFailedHandshake(flow: Pick<Flow, 'reason'>): boolean {
+  return flow.reason === 'peer-not-verified';
+}
+
 /** What the receiver, and apart from it the caller, counted on one edge. */
 export class EdgeTally {
   readonly source: string;
@@ -19,6 +27,7 @@ export class EdgeTally {
   readonly policies = new Set<string>();
   readonly #methods = new Map<string, GraphEdge['methods'][number]>();
   #failedInbound = 0;
+  #failedHandshakes = 0;
   #failedOutbound = 0;
   /** Calls that by the caller's count arrived, refusals included, and what it knows of them. */
   #sent = 0;
@@ -42,7 +51,7 @@ export class EdgeTally {
 
   /** Both sides count a call that failed at the receiver, so the larger figure holds, not the sum. */
   get failed(): number {
-    return Math.max(this.#failedInbound, this.#failedOutbound);
+    return Math.max(this.#failedInbound + this.#failedHandshakes, this.#failedOutbound);
   }
 
   /** Calls that got through: counted as allowed by the receiver, or, where it counted nothing, sent by the caller. */
@@ -71,6 +80,10 @@ export class EdgeTally {
   }
 
   #arrived(flow: Flow): void {
+    if (isFailedHandshake(flow)) {
+      this.#failedHandshakes += flow.count;
+      return;
+    }
     const refused = flow.reason === 'plaintext-refused';
     const denied = refused || flow.verdict === 'denied' ? flow.count : 0;
     this.requests += flow.count;

@@ -140,7 +140,7 @@ export const CRITERIA: readonly CriterionRule[] = [
     stage: 'Default',
     title: 'Every edge that was seen is declared',
     remedy: 'Declare the edge in an ExpectedGraph, or deny it by policy.',
-    link: (namespace) => `/graph?namespace=${encodeURIComponent(namespace)}&state=undeclared`,
+    link: (namespace) => `/graph?namespace=${encodeURIComponent(namespace)}&states=undeclared`,
     assess: declaredOnly,
   },
   {
@@ -180,7 +180,7 @@ export const CRITERIA: readonly CriterionRule[] = [
     stage: 'Platform',
     title: 'No allowed edge is unused',
     remedy: 'Remove the grants that nobody used.',
-    link: (namespace) => `/graph?namespace=${encodeURIComponent(namespace)}&state=unused`,
+    link: (namespace) => `/graph?namespace=${encodeURIComponent(namespace)}&states=unused`,
     assess: (input) => {
       if (input.unusedGrants === null) return unknown('not known for this window');
       if (input.unusedGrants === 0) return proved(input, () => met('none unused'));

@@ -99,13 +99,13 @@ function looked(rules: readonly AuthenticationRule[], token: PresentedToken): Au
 /** Envoy: "if a request has multiple tokens, all of them must be valid" for the rule that finds them. */
 function judge(rule: AuthenticationRule, tokens: readonly PresentedToken[], compatibility: Compatibility): RuleVerdict {
   const found = tokens.filter((token) => looked([rule], token).length > 0);
-  const last = found.at(-1);
-  if (last === undefined) return { state: 'missing' };
+  const [first] = found;
+  if (first === undefined) return { state: 'missing' };
   for (const token of found) {
     const why = judgeToken(rule, token, compatibility);
     if (why !== null) return { state: 'refused', why };
   }
-  return { state: 'accepted', token: { claims: last.claims, spaceDelimited: rule.spaceDelimited } };
+  return { state: 'accepted', token: { claims: first.claims, spaceDelimited: rule.spaceDelimited } };
 }
 
 /** Envoy's order: form, issuer, times, audience, keys, signature. Null when the rule accepts the token. */
@@ -118,7 +118,7 @@ function judgeToken({ rule }: AuthenticationRule, { claims, validity }: Presente
   return found === 'valid' ? null : found;
 }
 
-/** No audiences in the rule: any. Envoy compares without scheme and trailing slash; ours is the exact text (D12). */
+/** No audiences in the rule: any. Envoy compares without scheme and trailing slash; ours is the exact text (D9). */
 function isAudience(claim: unknown, audiences: readonly string[], compatibility: Compatibility): boolean {
   if (audiences.length === 0) return true;
   const form = (text: string) => (compatibility === 'istio' ? text.replace(/^https?:\/\//, '').replace(/\/$/, '') : text);

@@ -24,7 +24,7 @@ export interface WorkloadPolicyInput {
 }
 
 /** One rule of one policy, by where it stands. */
-export interface RuleSite {
+interface RuleSite {
   readonly policy: string;
   readonly action: AuthorizationPolicy['spec']['action'];
   readonly rule: number;
@@ -141,7 +141,7 @@ function indexed(policies: readonly AuthorizationPolicy[], mesh: MeshSpec, proto
     const context: RuleContext = { mesh, namespace: policy.metadata.namespace ?? '', action, protocol };
     (policy.spec.rules ?? []).forEach((rule: AuthorizationRule, index) => {
       const test = compileRule(rule, context);
-      if (test !== null) rules.push({ ordinal: sites.length, test, keys: ruleKeys(rule, context) });
+      if (test !== null) rules.push({ ordinal: sites.length, test, ...ruleKeys(rule, context) });
       sites.push({ policy: policyId(policy), action, rule: index, provider: provider?.name ?? null });
     });
   }

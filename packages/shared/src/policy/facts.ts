@@ -1,14 +1,18 @@
-import { type Address, parseAddress } from './match.ts';
+import { type Address, intern, parseAddress } from './match.ts';
 import { NOBODY, peerIdentity, type PeerIdentity } from './identity.ts';
 import type { PolicyRequest } from './types.ts';
 
-/** How many distinct texts a memo holds before it starts anew: bounded against peers that never come twice. */
-const MEMO_SIZE = 4096;
+/** How many distinct texts one generation of a memo holds: bounded against peers that never come twice. */
+const GENERATION = 8192;
 
-/** What is read from a text, remembered so that the same peers cost nothing again. */
-export class Memo<V> {
+/**
+ * What is read from a text, remembered so that the same peers cost nothing again. When a generation is full it becomes
+ * the old one and the one before it is forgotten; what is asked for again moves to the new one.
+ */
+class Memo<V> {
   readonly #read: (text: string) => V;
-  readonly #known = new Map<string, V>();
+  #known = new Map<string, V>();
+  #old = new Map<string, V>();
 
   constructor(read: (text: string) => V) {
     this.#read = read;
@@ -16,9 +20,15 @@ export class Memo<V> {
 
   get(text: string): V {
     const known = this.#known.get(text);
-    if (known !== undefined) return known;
-    const value = this.#read(text);
-    if (this.#known.size >= MEMO_SIZE) this.#known.clear();
+    return known === undefined ? this.#miss(text) : known;
+  }
+
+  #miss(text: string): V {
+    const value = this.#old.get(text) ?? this.#read(text);
+    if (this.#known.size >= GENERATION) {
+      this.#old = this.#known;
+      this.#known = new Map();
+    }
     this.#known.set(text, value);
     return value;
   }
@@ -26,18 +36,19 @@ export class Memo<V> {
 
 /** The request with what rules ask of it. One object is filled anew for each decision, so that deciding allocates nothing. */
 export class Facts {
-  readonly #peers = new Memo<PeerIdentity | 'invalid'>((text) => peerIdentity(text) ?? 'invalid');
+  readonly #peers = new Memo<PeerIdentity | 'invalid'>((text) => interned(peerIdentity(text)));
   readonly #addresses = new Memo<Exclude<Address, null> | 'invalid'>((text) => parseAddress(text) ?? 'invalid');
   request: PolicyRequest = NOTHING;
   peer: PeerIdentity = NOBODY;
-  /** Lower case, as hosts are compared. */
-  host = '';
-  /** The host without a port. */
-  bareHost = '';
   path = '';
+  /** '' for a TCP connection. */
+  method = '';
   /** In decimal, as policies write it. */
   port = '0';
   #portNumber = 0;
+  /** Null until a rule asks: most do not. */
+  #host: string | null = null;
+  #bareHost: string | null = null;
 
   /** @returns false when the peer's principal is no SPIFFE ID */
   load(request: PolicyRequest): boolean {
@@ -45,14 +56,28 @@ export class Facts {
     if (peer === 'invalid') return false;
     this.request = request;
     this.peer = peer;
-    this.path = request.http?.path ?? '';
+    const { http } = request;
+    this.path = http === undefined ? '' : http.path;
+    this.method = http === undefined ? '' : http.method;
     if (request.destination.port !== this.#portNumber) {
       this.#portNumber = request.destination.port;
       this.port = String(request.destination.port);
     }
-    this.host = request.http === undefined ? '' : request.http.host.toLowerCase();
-    this.bareHost = withoutPort(this.host);
+    this.#host = null;
+    this.#bareHost = null;
     return true;
+  }
+
+  /** Lower case, as hosts are compared; '' for a TCP connection. */
+  get host(): string {
+    this.#host ??= this.request.http === undefined ? '' : this.request.http.host.toLowerCase();
+    return this.#host;
+  }
+
+  /** The host without a port. */
+  get bareHost(): string {
+    this.#bareHost ??= withoutPort(this.host);
+    return this.#bareHost;
   }
 
   address(text: string): Address {
@@ -62,6 +87,12 @@ export class Facts {
 }
 
 const NOTHING: PolicyRequest = { protocol: 'tcp', source: { principal: null, ip: '' }, destination: { ip: '', port: 0 } };
+
+/** The identity with texts that are compared by where they are: rules keep theirs so, too. */
+function interned(peer: PeerIdentity | null): PeerIdentity | 'invalid' {
+  if (peer === null) return 'invalid';
+  return { principal: intern(peer.principal), trustDomain: peer.trustDomain, namespace: intern(peer.namespace), serviceAccount: intern(peer.serviceAccount) };
+}
 
 /** `h:80` and `[::1]:80` without the port. */
 function withoutPort(host: string): string {

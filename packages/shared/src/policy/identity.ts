@@ -45,27 +45,30 @@ export function principalPatterns(patterns: readonly string[], mesh: Mesh): stri
 }
 
 function expand(pattern: string, mesh: Mesh): string[] {
+  const istio = mesh.compatibility === 'istio';
   // Istio puts the scheme before the value itself, so one that has it already never matches there.
-  const text = mesh.compatibility !== 'istio' && pattern.startsWith('spiffe://') ? pattern.slice('spiffe://'.length) : pattern;
+  const text = !istio && pattern.startsWith('spiffe://') ? pattern.slice('spiffe://'.length) : pattern;
   const slash = text.indexOf('/');
   const domain = slash < 0 ? text : text.slice(0, slash);
-  if (slash < 0 || domain === '*') return [text];
+  // Istio looks for a trust domain in the five parts of `<domain>/ns/<namespace>/sa/<account>` alone.
+  if (slash < 0 || domain === '*' || (istio && text.split('/').length !== 5)) return [text];
   const all = ownDomains(mesh);
-  const suffix = domain.startsWith('*') ? domain.slice(1) : null;
-  const ours = domain === 'cluster.local' || all.some((each) => (suffix === null ? each === domain : each.endsWith(suffix)));
+  const covers = (each: string) => domain.startsWith('*') && each.endsWith(domain.slice(1));
+  const ours = domain === 'cluster.local' || all.some((each) => each === domain || covers(each) || (domain.endsWith('*') && each.startsWith(domain.slice(0, -1))));
   if (!ours) return [text];
   // A pattern such as `*local/ns/…` already covers the domains that it matches.
-  return all.map((each) => (suffix !== null && each.endsWith(suffix) ? text : `${each}${text.slice(slash)}`));
+  return all.map((each) => (covers(each) ? text : `${each}${text.slice(slash)}`));
 }
 
 function ownDomains(mesh: Mesh): string[] {
   return [mesh.trustDomain, ...(mesh.trustDomainAliases ?? [])];
 }
 
-/** Trust-domain patterns; one of our own names means all of them. */
+/** Trust-domain patterns; one of our own names means all of them, and so does `cluster.local` but to Istio. */
 export function trustDomainPatterns(patterns: readonly string[], mesh: Mesh): string[] {
   const all = ownDomains(mesh);
-  return [...new Set(patterns.flatMap((pattern) => (pattern === 'cluster.local' || all.includes(pattern) ? all : [pattern])))];
+  const ours = (pattern: string) => all.includes(pattern) || (pattern === 'cluster.local' && mesh.compatibility !== 'istio');
+  return [...new Set(patterns.flatMap((pattern) => (ours(pattern) ? all : [pattern])))];
 }
 
 /** A namespace pattern's test over a peer. */
@@ -81,13 +84,46 @@ export function compileNamespaces(patterns: readonly string[], mesh: Mesh): Peer
   return (peer) => match(peer.principal);
 }
 
-/** Istio matches `.*` + `/ns/<pattern>/` + `.*` where a star crosses segments (pilot/pkg/security/authz/model). */
+/**
+ * Istio matches `.*` + `/ns/<pattern>/` + `.*` where any star is any text (pilot/pkg/security/authz/model). Between
+ * stars the first place that fits is as good as any, so this is one pass without going back.
+ */
 function istioNamespace(pattern: string): StringMatch {
-  if (!pattern.startsWith('*') && !pattern.endsWith('*')) return (principal) => principal.includes(`/ns/${pattern}/`);
-  const first = pattern.startsWith('*') ? '/ns/' : `/ns/${pattern.slice(0, -1)}`;
-  const last = pattern.startsWith('*') ? `${pattern.slice(1)}/` : '/';
+  const parts = `/ns/${pattern}/`.split('*');
   return (principal) => {
-    const begin = principal.indexOf(first);
-    return begin >= 0 && principal.includes(last, begin + first.length);
+    let at = 0;
+    for (const part of parts) {
+      const found = principal.indexOf(part, at);
+      if (found < 0) return false;
+      at = found + part.length;
+    }
+    return true;
+  };
+}
+
+/** Service accounts of a source: of the identity's own form, or as Istio finds them. Patterns are `namespace/name`. */
+export function compileAccounts(patterns: readonly string[], mesh: Mesh): PeerMatch {
+  if (mesh.compatibility !== 'istio') {
+    const match = compileStrings(patterns);
+    return (peer) => match(peer.serviceAccount);
+  }
+  const match = oneOf(new Set(), patterns.map(istioAccount));
+  return (peer) => match(peer.principal);
+}
+
+/** Istio matches `spiffe://.+/ns/<namespace>/(.+/|)sa/<name>(/.+)?`. */
+function istioAccount(pattern: string): StringMatch {
+  const [namespace = '', name = ''] = pattern.split('/');
+  const [first, last] = [`/ns/${namespace}/`, `/sa/${name}`];
+  return (principal) => {
+    const begin = principal.indexOf(first, 1);
+    // The slash that ends the first part may be the one that begins the last.
+    let at = begin < 0 ? -1 : principal.indexOf(last, begin + first.length - 1);
+    while (at >= 0) {
+      const end = at + last.length;
+      if (end === principal.length || (principal[end] === '/' && end + 1 < principal.length)) return true;
+      at = principal.indexOf(last, at + 1);
+    }
+    return false;
   };
 }

@@ -3,6 +3,11 @@ import ipaddr from 'ipaddr.js';
 /** A compiled predicate over one string. */
 export type StringMatch = (value: string) => boolean;
 
+/** The same text as V8 keeps once for all: two such texts are compared by where they are. */
+export function intern(text: string): string {
+  return Object.keys({ [text]: null })[0] ?? text;
+}
+
 /**
  * Istio's string match: `*` for any non-empty value, `p*` prefix, `*s` suffix, otherwise exact. A star elsewhere is a
  * character like any other (Istio's reading; our admission refuses it).

@@ -1,8 +1,8 @@
 import type { AuthorizationRule, MeshSpec, RuleCondition, RuleOperation, RuleSource } from '../resources/index.ts';
 import type { Facts } from './facts.ts';
-import { compileNamespaces, principalPatterns, trustDomainPatterns } from './identity.ts';
+import { compileAccounts, compileNamespaces, type PeerMatch, principalPatterns, trustDomainPatterns } from './identity.ts';
 import { compileIpBlocks, compilePaths, compileStrings, type StringMatch } from './match.ts';
-import { claimValues, readToken, type TokenReader } from './token.ts';
+import { claimValues, compileRequestPrincipals, readToken, type TokenReader } from './token.ts';
 import type { PolicyAction, PolicyRequest } from './types.ts';
 
 export type Predicate = (facts: Facts) => boolean;
@@ -89,7 +89,7 @@ function sourceClauses(source: RuleSource, context: RuleContext): Clause[] {
     ...pair([source.trustDomains, source.notTrustDomains], field.trustDomain),
   ];
   const address = [...pair([source.ipBlocks, source.notIpBlocks], field.ip), ...pair([source.remoteIpBlocks, source.notRemoteIpBlocks], field.remoteIp)];
-  const token = pair([source.requestPrincipals, source.notRequestPrincipals], tokenTest(readToken.principal));
+  const token = pair([source.requestPrincipals, source.notRequestPrincipals], principalTest);
   return [...clauses([...known(identity, context, hasPeer), ...address], false), ...clauses(known(token, context, hasToken), true)];
 }
 
@@ -101,16 +101,15 @@ function clauses(tests: readonly Predicate[], http: boolean): Clause[] {
 function sourceFields({ mesh, namespace }: RuleContext) {
   return {
     principal: (values: readonly string[]) => read((f) => f.peer.principal, compileStrings(principalPatterns(values, mesh))),
-    namespace: (values: readonly string[]): Predicate => {
-      const match = compileNamespaces(values, mesh);
-      return (facts) => match(facts.peer);
-    },
-    serviceAccount: (values: readonly string[]) => read((f) => f.peer.serviceAccount, compileStrings(accountPatterns(values, namespace))),
+    namespace: (values: readonly string[]) => peerTest(compileNamespaces(values, mesh)),
+    serviceAccount: (values: readonly string[]) => peerTest(compileAccounts(accountPatterns(values, namespace), mesh)),
     trustDomain: (values: readonly string[]) => read((f) => f.peer.trustDomain, compileStrings(trustDomainPatterns(values, mesh))),
     ip: addressTest((request) => request.source.ip),
     remoteIp: addressTest((request) => request.source.remoteIp ?? request.source.ip),
   };
 }
+
+const peerTest = (match: PeerMatch): Predicate => (facts) => match(facts.peer);
 
 /** A bare service account name belongs to the policy's own namespace. */
 export function accountPatterns(values: readonly string[], namespace: string): string[] {
@@ -122,6 +121,11 @@ function addressTest(value: (request: PolicyRequest) => string) {
     const match = compileIpBlocks(values);
     return (facts) => match(facts.address(value(facts.request)));
   };
+}
+
+function principalTest(values: readonly string[]): Predicate {
+  const match = compileRequestPrincipals(values);
+  return ({ request: { token } }) => token !== undefined && token !== null && match(token);
 }
 
 /** True when one of the token's values for the field matches. */
@@ -154,8 +158,8 @@ function conditionClauses(condition: RuleCondition, context: RuleContext): Claus
   const lists: Lists = [condition.values, condition.notValues];
   const header = /^request\.headers\[(.+)\]$/.exec(key)?.[1]?.toLowerCase();
   if (header !== undefined) return clauses(pair(lists, (values) => headerTest(header, values)), true);
-  const token = tokenReader(key);
-  if (token !== null) return clauses(known(pair(lists, tokenTest(token)), context, hasToken), true);
+  const token = key === 'request.auth.principal' ? principalTest : tokenCondition(key);
+  if (token !== null) return clauses(known(pair(lists, token), context, hasToken), true);
   const compile = plainConditions(context)[key];
   if (compile === undefined) throw new Error(`condition key ${key} passed the schema but has no reader`);
   const tests = pair(lists, compile);
@@ -177,12 +181,11 @@ function plainConditions(context: RuleContext): Readonly<Record<string, (values:
   };
 }
 
-function tokenReader(key: string): TokenReader | null {
-  if (key === 'request.auth.principal') return readToken.principal;
-  if (key === 'request.auth.audiences') return readToken.audiences;
-  if (key === 'request.auth.presenter') return readToken.presenter;
+function tokenCondition(key: string): ((values: readonly string[]) => Predicate) | null {
+  if (key === 'request.auth.audiences') return tokenTest(readToken.audiences);
+  if (key === 'request.auth.presenter') return tokenTest(readToken.presenter);
   const claim = /^request\.auth\.claims\[(.+)\]$/.exec(key)?.[1];
-  return claim === undefined ? null : claimValues(claim.split(']['));
+  return claim === undefined ? null : tokenTest(claimValues(claim.split('][')));
 }
 
 /** Each value of a repeated header stands by itself (CVE-2026-26308: joined values dodge a DENY). `*` asks for presence. */

@@ -52,7 +52,7 @@ const operation = z
   .refine(notEmpty, 'must name at least one field; leave `to` out to match every operation');
 
 /** Keys of `when`, as Istio v1 names them; headers and claims carry a name in brackets. */
-export const CONDITION_KEY =
+const CONDITION_KEY =
   /^((source|remote)\.ip|source\.(namespace|principal|serviceAccount|trustDomain)|destination\.(ip|port)|connection\.sni|request\.headers\[[A-Za-z0-9!#$%&'*+.^_`|~-]+\]|request\.auth\.(principal|audiences|presenter)|request\.auth\.claims(\[[^[\]]+\]){1,8})$/;
 
 const when = z

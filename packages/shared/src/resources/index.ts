@@ -7,6 +7,7 @@ export type {
   RuleOperation,
   RuleSource,
 } from './authorization-policy.ts';
-export type { ExtensionProvider, MeshSpec } from './mesh-spec.ts';
+export { meshSpec, type ExtensionProvider, type MeshSpec } from './mesh-spec.ts';
+export { trustDomainName } from './match.ts';
 export type { JwtRule } from './request-authentication.ts';
 export * from './parse.ts';

@@ -37,14 +37,32 @@ const MAX_DOCUMENTS = 1000;
  * @throws InvalidResourceError listing every problem of every document; unknown fields are problems
  */
 export function parseManifest(text: string): Resource[] {
-  if (Buffer.byteLength(text) > MAX_MANIFEST_BYTES) {
-    throw fail('manifest', `is larger than ${MAX_MANIFEST_BYTES} bytes; split it into several files`);
-  }
-  const documents = parseAllDocuments(text, { uniqueKeys: true, strict: true });
-  if (documents.length > MAX_DOCUMENTS) throw fail('manifest', `has more than ${MAX_DOCUMENTS} documents; split it`);
-  const problems: ResourceProblem[] = [];
+  const { documents, problems } = readDocuments(text, MAX_MANIFEST_BYTES);
   const resources: Resource[] = [];
-  documents.forEach((document, index) => {
+  for (const { label, value } of documents) collect(value, label, resources, problems);
+  if (problems.length > 0) throw new InvalidResourceError(problems);
+  return resources;
+}
+
+/** The documents of a text that could be read, and what is wrong with the others. */
+export interface Documents {
+  /** `label` is `document N`, counted from 1 with the empty ones. */
+  readonly documents: readonly { readonly label: string; readonly value: unknown }[];
+  readonly problems: ResourceProblem[];
+}
+
+/**
+ * Reads YAML or JSON documents as plain values; empty ones are left out.
+ *
+ * @throws InvalidResourceError when the text as a whole is too large
+ */
+export function readDocuments(text: string, maxBytes: number): Documents {
+  if (Buffer.byteLength(text) > maxBytes) throw fail('manifest', `is larger than ${maxBytes} bytes; split it into several files`);
+  const parsed = parseAllDocuments(text, { uniqueKeys: true, strict: true });
+  if (parsed.length > MAX_DOCUMENTS) throw fail('manifest', `has more than ${MAX_DOCUMENTS} documents; split it`);
+  const problems: ResourceProblem[] = [];
+  const documents: { label: string; value: unknown }[] = [];
+  parsed.forEach((document, index) => {
     const label = `document ${index + 1}`;
     const error = document.errors[0];
     if (error) {
@@ -53,10 +71,9 @@ export function parseManifest(text: string): Resource[] {
     }
     const value = expand(document);
     if (value instanceof Error) problems.push({ resource: label, field: '', message: `its aliases expand too far: ${value.message}` });
-    else if (value !== null && value !== undefined) collect(value, label, resources, problems);
+    else if (value !== null && value !== undefined) documents.push({ label, value });
   });
-  if (problems.length > 0) throw new InvalidResourceError(problems);
-  return resources;
+  return { documents, problems };
 }
 
 /** A document as plain values; an error when its aliases expand to more than is sane ("billion laughs"). */
@@ -90,8 +107,8 @@ export function parseResource(value: unknown, label = 'resource'): Resource {
     throw fail(label, `kind must be one of ${Object.keys(KINDS).join(', ')}`);
   }
   const result = KINDS[kind].schema.safeParse(value);
-  const name = describe(kind, value);
-  if (!result.success) throw new InvalidResourceError(result.error.issues.map((issue) => toProblem(name, issue)));
+  const name = describeResource(kind, value);
+  if (!result.success) throw new InvalidResourceError(problemsOf(name, result.error));
   checkScope(kind, result.data, name);
   return result.data;
 }
@@ -111,10 +128,16 @@ function checkScope(kind: Kind, resource: Resource, name: string): void {
   }
 }
 
-function describe(kind: string, value: object): string {
+/** `Kind namespace/name`, as far as the value tells. */
+export function describeResource(kind: string, value: object): string {
   const metadata = (value as { metadata?: { name?: unknown; namespace?: unknown } }).metadata;
   const name = typeof metadata?.name === 'string' ? metadata.name : '(unnamed)';
   return typeof metadata?.namespace === 'string' ? `${kind} ${metadata.namespace}/${name}` : `${kind} ${name}`;
+}
+
+/** What a schema found wrong, each with its place. */
+export function problemsOf(resource: string, error: z.ZodError): ResourceProblem[] {
+  return error.issues.map((issue) => toProblem(resource, issue));
 }
 
 function toProblem(resource: string, issue: z.core.$ZodIssue): ResourceProblem {

@@ -11,3 +11,5 @@ export {
   NOW,
   WINDOW,
 } from './builders.ts';
+export { anyMesh, anyPolicy, anyRequest } from './arbitraries.ts';
+export { referenceDecide } from './reference.ts';

@@ -16,8 +16,8 @@ export function graphCommand(): Command {
       show(
         options.output,
         view,
-        ['SOURCE', 'TARGET', 'PORT', 'STATE', 'REQUESTS', 'DENIED', 'MTLS', 'LAST SEEN'],
-        view.edges.map((edge) => [edge.source, edge.target, edge.port, tone(edge.state, TONES[edge.state]), edge.requests, edge.denied, lock(edge), age(edge.lastSeen, now)]),
+        ['SOURCE', 'TARGET', 'PORT', 'STATE', 'REQUESTS', 'DENIED', 'FAILED', 'MTLS', 'LAST SEEN'],
+        view.edges.map((edge) => [edge.source, edge.target, edge.port, tone(edge.state, TONES[edge.state]), edge.requests, edge.denied, edge.failed, lock(edge), age(edge.lastSeen, now)]),
       );
       if (options.output !== 'table') return;
       note(`${view.window.from} to ${view.window.to}: ${coverageNote(view.coverage)}`);

@@ -60,7 +60,13 @@ function pathOf(namespace: string): string {
   return `/namespaces/${segment('namespace', namespace)}/strict`;
 }
 
-/** A refusal names the blockers, which the plan has. */
+/** Most blockers that a refusal lists. */
+const MOST_LISTED = 20;
+
+/**
+ * A refusal lists the blockers with their remedies, which the plan has. The API's sentence strings the same blockers
+ * together, so only its beginning is kept.
+ */
 async function start(client: ApiClient, namespace: string): Promise<StrictPlan> {
   try {
     return await client.post(pathOf(namespace), {}, strictPlan);
@@ -68,8 +74,10 @@ async function start(client: ApiClient, namespace: string): Promise<StrictPlan> 
     if (!(error instanceof CliFailure) || error.exitCode !== EXIT.refused) throw error;
     const { blockers } = await client.get(pathOf(namespace), strictPlan);
     if (blockers.length === 0) throw error;
-    const lines = blockers.slice(0, 20).map((item) => `  ${item.kind}: ${item.message}\n    ${item.remedy}`);
-    throw new CliFailure(EXIT.refused, [error.message, ...lines].join('\n'), error.remedy);
+    const gate = `namespace ${namespace} cannot step to strict:`;
+    const lines = blockers.slice(0, MOST_LISTED).map((item) => `  ${item.kind}: ${item.message}\n    ${item.remedy}`);
+    const more = blockers.length > MOST_LISTED ? [`  and ${blockers.length - MOST_LISTED} more; see: sallyport strict plan ${namespace}`] : [];
+    throw new CliFailure(EXIT.refused, [error.message.startsWith(gate) ? gate : error.message, ...lines, ...more].join('\n'), error.remedy);
   }
 }
 

@@ -20,6 +20,16 @@ describe('newEdge', () => {
     expect(newEdge(aSignalInput({ flows: [aFlow('shop/web', 'pay/card')] }))).toEqual([]);
   });
 
+  it('names misuse of a credential only where a credential was used', () => {
+    expect(found(aFlow('shop/web', 'pay/card'))).toMatchObject([{ techniques: ['T1550.001'] }]);
+    expect(found(aFlow('shop/web', 'pay/card', { source: { principal: null }, mtls: 'plaintext' }))).toMatchObject([{ severity: 'warning', techniques: [] }]);
+  });
+
+  it('links to the edge by the name that the graph gives it', () => {
+    const edge = encodeURIComponent('service:shop/web>service:pay/card:8080/http');
+    expect(found(aFlow('shop/web', 'pay/card'))).toMatchObject([{ link: `/graph?edge=${edge}` }]);
+  });
+
   it('is information when everything was refused', () => {
     expect(found(aFlow('shop/web', 'pay/card', { verdict: 'denied' }))).toMatchObject([{ severity: 'info' }]);
   });

@@ -35,6 +35,8 @@ function signalOf(
   const { namespace, service, workload, port } = first.destination;
   const subject = first.source.principal ?? first.source.ip;
   const destination = `${namespace}/${service ?? workload ?? '?'}:${port}`;
+  // As the graph names its edges: HTTP as soon as one call was.
+  const protocol = flows.some((flow) => flow.protocol === 'http') ? 'http' : 'tcp';
   return {
     key: `new-edge:${key}`,
     kind: 'new-edge',
@@ -45,7 +47,15 @@ function signalOf(
     namespace,
     count,
     at: flows.reduce((latest, flow) => Math.max(latest, flow.lastSeen), 0),
-    techniques: ['T1550.001'],
-    link: `/graph?edge=${encodeURIComponent(`${ends.source}>${ends.target}:${port}`)}`,
+    techniques: techniquesOf(first),
+    link: `/graph?edge=${encodeURIComponent(`${ends.source}>${ends.target}:${port}/${protocol}`)}`,
   };
+}
+
+/**
+ * A caller with an identity may be using a stolen or misused one (application access token). A caller without one has
+ * used no credential, and one new edge is neither a scan nor an exploit: no technique is named rather than a wrong one.
+ */
+function techniquesOf(flow: Flow): readonly string[] {
+  return flow.source.principal === null ? [] : ['T1550.001'];
 }
