@@ -36,12 +36,14 @@ function isSpiffeId(text: string): boolean {
 function patternsOf({ subject, values, namespace, mesh }: IdentityPatterns): SegmentPattern[] {
   switch (subject) {
     case 'principals': case 'source.principal': return principalPatterns(values, mesh).filter((value) => value !== '*').map(stringPattern);
-    case 'trustDomains': case 'source.trustDomain': return trustDomainPatterns(values, mesh).filter((value) => value !== '*').map((value) => [segmentTest(value), 'rest']);
-    case 'namespaces': case 'source.namespace': return values.map((value) => (mesh.compatibility === 'istio' ? istioNamespace(value) : [ANY_SEGMENT, exactly('ns'), segmentTest(value), exactly('sa'), ANY_SEGMENT]));
-    case 'serviceAccounts': case 'source.serviceAccount': return accountPatterns(values, namespace).map(accountPattern);
+    case 'trustDomains': case 'source.trustDomain': return trustDomainPatterns(values, mesh).filter((value) => value !== '*').map((value) => ({ label: `trust domain ${value}`, elements: [segmentTest(value), 'rest'] }));
+    case 'namespaces': case 'source.namespace': return values.map((value) => ({ label: `namespace ${value}`, elements: mesh.compatibility === 'istio' ? istioNamespace(value) : [ANY_SEGMENT, exactly('ns'), segmentTest(value), exactly('sa'), ANY_SEGMENT] }));
+    case 'serviceAccounts': case 'source.serviceAccount': return accountPatterns(values, namespace).map((value) => ({ label: `service account ${value}`, elements: accountPattern(value) }));
     default: throw new Error(`${subject} is not about the identity`);
   }
 }
+
+type Elements = SegmentPattern['elements'];
 
 function segmentTest(value: string): SegmentTest {
   if (value === '*') return ANY_SEGMENT;
@@ -50,17 +52,17 @@ function segmentTest(value: string): SegmentTest {
 }
 
 /** `namespace/name`, where either may hold a star in a condition. */
-function accountPattern(value: string): SegmentPattern {
+function accountPattern(value: string): Elements {
   const slash = value.indexOf('/');
-  const form = (namespace: SegmentTest, name: SegmentTest): SegmentPattern => [ANY_SEGMENT, exactly('ns'), namespace, exactly('sa'), name];
+  const form = (namespace: SegmentTest, name: SegmentTest): Elements => [ANY_SEGMENT, exactly('ns'), namespace, exactly('sa'), name];
   const [namespace, name] = [value.slice(0, slash), value.slice(slash + 1)];
   if (value.startsWith('*')) return slash < 0 ? form(ANY_SEGMENT, segmentTest(value)) : form(segmentTest(namespace), exactly(name));
   return form(exactly(namespace), segmentTest(name));
 }
 
 /** Istio finds a namespace anywhere in the identity's text, and a star crosses segments. */
-function istioNamespace(value: string): SegmentPattern {
-  const middle: SegmentPattern = value === '*' || !value.includes('*') ? [segmentTest(value)]
+function istioNamespace(value: string): Elements {
+  const middle: Elements = value === '*' || !value.includes('*') ? [segmentTest(value)]
     : value.startsWith('*') ? ['rest', segmentTest(value)] : [segmentTest(value)];
   return [ANY_SEGMENT, 'rest', exactly('ns'), ...middle, ANY_SEGMENT, 'rest'];
 }

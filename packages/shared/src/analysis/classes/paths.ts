@@ -18,13 +18,13 @@ export function pathClasses(patterns: Iterable<string>, meshes: readonly MeshSpe
   });
 }
 
-function pathPattern(pattern: string): SegmentPattern {
-  if (!isTemplate(pattern)) return stringPattern(pattern);
-  const segments = pattern.split('/');
+function pathPattern(label: string): SegmentPattern {
+  if (!isTemplate(label)) return stringPattern(label);
+  const segments = label.split('/');
   const rest = segments.indexOf('{**}');
   const one = (segment: string) => (segment === '{*}' ? SOME_SEGMENT : exactly(segment));
-  if (rest < 0) return segments.map(one);
+  if (rest < 0) return { label, elements: segments.map(one) };
   // The text of {**} has at least one segment, which may be empty: `/x/{**}` matches `/x/` and not `/x`.
   const head = rest === 0 ? [exactly('')] : segments.slice(0, rest).map(one);
-  return [...head, ANY_SEGMENT, 'rest', ...segments.slice(rest + 1).map(exactly)];
+  return { label, elements: [...head, ANY_SEGMENT, 'rest', ...segments.slice(rest + 1).map(exactly)] };
 }

@@ -6,21 +6,25 @@ export type SegmentTest =
   | { readonly kind: 'affix'; readonly prefix: string; readonly suffix: string; readonly nonEmpty: boolean };
 
 /** A pattern over whole texts divided by slashes; `rest` is any number of segments, or none. */
-export type SegmentPattern = readonly (SegmentTest | 'rest')[];
+export interface SegmentPattern {
+  readonly elements: readonly (SegmentTest | 'rest')[];
+  /** For people. */
+  readonly label: string;
+}
 
 export const exactly = (text: string): SegmentTest => ({ kind: 'exact', text });
 export const ANY_SEGMENT = { kind: 'affix', prefix: '', suffix: '', nonEmpty: false } as const;
 export const SOME_SEGMENT: SegmentTest = { ...ANY_SEGMENT, nonEmpty: true };
 
 /** Istio's string match as a pattern over segments. A bare `*` is not for here: it divides nothing that has text. */
-export function stringPattern(pattern: string): SegmentPattern {
-  if (pattern.startsWith('*')) {
-    const [first = '', ...others] = pattern.slice(1).split('/');
-    return ['rest', { ...ANY_SEGMENT, suffix: first }, ...others.map(exactly)];
+export function stringPattern(label: string): SegmentPattern {
+  if (label.startsWith('*')) {
+    const [first = '', ...others] = label.slice(1).split('/');
+    return { label, elements: ['rest', { ...ANY_SEGMENT, suffix: first }, ...others.map(exactly)] };
   }
-  if (!pattern.endsWith('*')) return pattern.split('/').map(exactly);
-  const segments = pattern.slice(0, -1).split('/');
-  return [...segments.slice(0, -1).map(exactly), { ...ANY_SEGMENT, prefix: segments.at(-1) ?? '' }, 'rest'];
+  if (!label.endsWith('*')) return { label, elements: label.split('/').map(exactly) };
+  const segments = label.slice(0, -1).split('/');
+  return { label, elements: [...segments.slice(0, -1).map(exactly), { ...ANY_SEGMENT, prefix: segments.at(-1) ?? '' }, 'rest'] };
 }
 
 /** Which texts there are at all. */
@@ -39,8 +43,6 @@ const MOST_STATES = 60_000;
 interface State {
   readonly at: readonly number[];
   readonly text: string;
-  /** The text with `{*}` where a segment stands for others. */
-  readonly stem: string;
   readonly index: number;
 }
 
@@ -53,7 +55,7 @@ export function segmentClasses(patterns: readonly SegmentPattern[], domain: Segm
   const machine = new Machine(patterns);
   const [emitted, explored] = [new Set<string>(), new Set<string>()];
   const values: Representative[] = [];
-  const queue: State[] = [{ at: machine.start, text: '', stem: '', index: 0 }];
+  const queue: State[] = [{ at: machine.start, text: '', index: 0 }];
   let complete = true;
   for (let next = 0; next < queue.length; next += 1) {
     const state = queue[next];
@@ -82,7 +84,6 @@ function follow(state: State, symbol: Representative, step: Step): State {
   return {
     at: step.to(symbol.value),
     text: `${state.text}${slash}${symbol.value}`,
-    stem: `${state.stem}${slash}${symbol.label === ANY_OTHER ? '{*}' : symbol.label}`,
     index: state.index + 1,
   };
 }
@@ -103,6 +104,12 @@ function symbolsOf(step: Step, index: number, domain: SegmentDomain): Classes {
   return { values, complete };
 }
 
+/** Without what a longer prefix or suffix already says. */
+function narrowest(labels: readonly string[]): string[] {
+  const implied = (wide: string, narrow: string) => wide !== narrow && ((wide.endsWith('*') && narrow.startsWith(wide.slice(0, -1))) || (wide.startsWith('*') && narrow.endsWith(wide.slice(1))));
+  return [...new Set(labels)].filter((label) => !labels.some((other) => implied(label, other)));
+}
+
 function push(map: Map<string, number[]>, key: string, value: number): void {
   const list = map.get(key);
   if (list) list.push(value);
@@ -118,23 +125,24 @@ interface Step {
 class Machine {
   readonly start: readonly number[];
   readonly #elements: (SegmentTest | 'rest' | 'end')[] = [];
-  readonly #anywhere: ReadonlySet<number>;
+  /** By the position of a pattern's end. */
+  readonly #labels = new Map<number, string>();
 
   constructor(patterns: readonly SegmentPattern[]) {
     const starts: number[] = [];
     for (const pattern of patterns) {
       starts.push(this.#elements.length);
-      this.#elements.push(...pattern, 'end');
+      this.#labels.set(this.#elements.length + pattern.elements.length, pattern.label);
+      this.#elements.push(...pattern.elements, 'end');
     }
     this.start = this.#closure(starts);
-    this.#anywhere = new Set(starts.flatMap((position) => (this.#elements[position] === 'rest' ? [position, position + 1] : [])));
   }
 
-  /** What a set of positions is called; patterns that may begin anywhere are always possible and say nothing. */
-  label({ at, stem }: State): string {
-    const told = at.filter((position) => !this.#anywhere.has(position));
-    if (told.length === 0) return ANY_OTHER;
-    return told.some((position) => this.#elements[position] === 'rest') && !stem.endsWith('*') ? `${stem}*` : stem;
+  /** What a set of positions is called: by the patterns that match in full. */
+  label({ at, text }: State): string {
+    const matching = at.flatMap((position) => (this.#elements[position] === 'end' ? [this.#labels.get(position) ?? ''] : []));
+    if (matching.includes(text)) return text;
+    return matching.length === 0 ? ANY_OTHER : narrowest(matching).join(' and ');
   }
 
   from(at: readonly number[]): Step {

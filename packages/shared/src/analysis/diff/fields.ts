@@ -5,7 +5,7 @@ import { addressClasses } from '../classes/addresses.ts';
 import { hostClasses } from '../classes/hosts.ts';
 import { identityClasses } from '../classes/identities.ts';
 import { pathClasses } from '../classes/paths.ts';
-import { type Classes, NONE, type Representative, stringClasses } from '../classes/strings.ts';
+import { ANY_OTHER, type Classes, NONE, type Representative, stringClasses } from '../classes/strings.ts';
 import { repeatedClasses, tokenClasses } from '../classes/tokens.ts';
 import type { Term } from './terms.ts';
 
@@ -42,6 +42,8 @@ export interface FieldContext {
 /** The plaintext peer is always the first class of the identity. */
 const PLAINTEXT = 'plaintext (no identity)';
 
+const USUAL_FORM = /\/ns\/[^/]+\/sa\/[^/]+$/;
+
 /** A request to a workload in which every attribute is something usual. */
 export function usualRequest(workload: Pick<MeshWorkload, 'address'>, protocol: 'http' | 'tcp', port: number, mesh: MeshSpec): PolicyRequest {
   const base: PolicyRequest = {
@@ -71,7 +73,7 @@ export function divide(name: string, terms: readonly Term[], context: FieldConte
     if (read === null) continue;
     const known = found.get(read.key);
     if (known === undefined) found.set(read.key, { change, primary: secondary ? [] : [label], secondary: label, holding: read.holding });
-    else if (!secondary) known.primary.push(label);
+    else if (!secondary && !known.primary.includes(label)) known.primary.push(label);
   }
   const classes = [...found.values()].map((each): ValueClass => ({ change: each.change, terms: each.holding, labels: each.primary.length > 0 ? each.primary : [each.secondary] }));
   const indices = new Map([...found.keys()].map((key, index) => [key, index]));
@@ -140,7 +142,9 @@ function identityChoices(terms: readonly Term[], { known, meshes }: FieldContext
     complete,
     values: [
       { value: set(null), label: PLAINTEXT },
-      ...[...usual, ...known].map((id): Choice => ({ value: set(id), label: '(any other)', secondary: true })),
+      ...[...usual, ...known].map((id): Choice => ({ value: set(id), label: ANY_OTHER, secondary: true })),
+      // The usual form makes the better example of a class that has both.
+      ...values.filter(({ value }) => !USUAL_FORM.test(value)).flatMap(({ value }) => ['/sa/other', '/other'].map((rest): Choice => ({ value: set(`spiffe://${value}${rest}`), label: ANY_OTHER, secondary: true }))),
       ...values.map(({ value, label }): Choice => ({ value: set(`spiffe://${value}`), label })),
     ],
   };

@@ -6,7 +6,7 @@ import { type PolicySet, policyTarget } from '../model.ts';
 import type { Check, LintContext, Remark } from './context.ts';
 
 /** With more rules than this on a workload, whether each has an effect is not asked: that is a comparison for each. */
-export const MOST_RULES = 150;
+const MOST_RULES = 150;
 
 /**
  * Rules that change nothing, proven by comparison: without the rule every call has the same verdict. Says why: the rule
@@ -20,12 +20,22 @@ export const noEffect: Check = (context) => {
     if (clauses.length > 0 && neverMatches(context, index, compared)) {
       return [{ field, message: 'its conditions contradict each other, so it never matches', remedy: 'correct or delete the rule' }];
     }
-    if (targets.length === 0 || !isSame(without(context.set, policy, index), context.set, context, targets)) return [];
-    if (policy.spec.action === 'ALLOW' && isShadowed(context, index)) {
+    if (policy.spec.action !== 'ALLOW' || targets.length === 0 || !isSame(without(context.set, policy, index), context.set, context, targets)) return [];
+    if (isShadowed(context, index)) {
       return [{ field, message: 'every call that it allows is denied by a DENY policy, so it admits nobody', remedy: 'see which with `sallyport policy explain`, and delete the rule or narrow the DENY' }];
     }
     return [{ field, message: 'other rules decide all of its calls the same way, so it changes nothing', remedy: 'delete it, or check whether another rule is wider than it is meant to be' }];
   });
+};
+
+/** A DENY that no call needs: not wrong, but nothing hangs on it. */
+export const secondLock: Check = (context) => {
+  const { policy, rules, targets } = context;
+  if (policy.spec.action !== 'DENY' || policy.spec.enforcement !== 'Enforce' || targets.length === 0 || comparable(context) === null) return [];
+  return rules.flatMap(({ index, field }): Remark[] =>
+    isSame(without(context.set, policy, index), context.set, context, targets)
+      ? [{ field, message: 'everything that it denies is denied without it too', remedy: 'nothing, if it is meant as a second lock' }]
+      : []);
 };
 
 /** Said once a policy when {@link noEffect} did not look. */

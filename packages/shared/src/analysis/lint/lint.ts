@@ -1,14 +1,16 @@
 import type { PolicySet, Universe } from '../model.ts';
 import { type Check, contextOf, type Finding, type Severity } from './context.ts';
-import { noEffect, notCompared } from './effect.ts';
+import { noEffect, notCompared, secondLock } from './effect.ts';
 import { evadedByPlaintext, httpOnTcp, selectsNothing } from './places.ts';
 import { anyIdentity, anySource, deniesAll, duplicateRule, matchesAll, negativeAllow, negativeDeny } from './shape.ts';
-import { deadValue, hostWithoutPort, schemeInPrincipal, unknownIdentity } from './values.ts';
+import { deadValue, hostWithoutPort, refused, schemeInPrincipal, unknownIdentity } from './values.ts';
 
 /** Every check by its code. An error is a policy that does not do what it says. */
 export const LINTS: readonly { readonly code: string; readonly severity: Severity; readonly check: Check }[] = [
+  { code: 'refused', severity: 'error', check: refused },
   { code: 'selects-nothing', severity: 'warn', check: selectsNothing },
   { code: 'no-effect', severity: 'warn', check: noEffect },
+  { code: 'second-lock', severity: 'info', check: secondLock },
   { code: 'not-compared', severity: 'info', check: notCompared },
   { code: 'duplicate-rule', severity: 'warn', check: duplicateRule },
   { code: 'dead-value', severity: 'error', check: deadValue },

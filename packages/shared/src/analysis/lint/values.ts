@@ -1,11 +1,16 @@
-import { compileRule, Facts, principalPatterns } from '../../policy/index.ts';
+import { admissionProblems, compileRule, Facts, principalPatterns } from '../../policy/index.ts';
 import { pathClasses } from '../classes/paths.ts';
 import { usualRequest } from '../diff/fields.ts';
 import { type Check, forClauses, type LintContext, type Remark } from './context.ts';
 
-/** A path that no normal form has, or a method in lower case: no request ever has it. */
+/** What the store would refuse. Files may hold it. */
+export const refused: Check = ({ policy, set, universe }) =>
+  admissionProblems(policy, { mesh: set.mesh, ...(universe.services.length > 0 ? { serviceExists: (namespace: string, name: string) => universe.services.some((service) => service.namespace === namespace && service.name === name) } : {}) })
+    .map(({ field, message }) => ({ field, message: `would be refused: ${message}`, remedy: 'correct the field; nothing can be applied until then' }));
+
+/** A path that no normal form has, or (where it is not refused) a method in lower case: no request ever has it. */
 export const deadValue: Check = (context) => forClauses(context, ({ subject, field, values }): Remark[] => {
-  if (subject === 'methods') {
+  if (subject === 'methods' && context.set.mesh.compatibility === 'istio') {
     return values.filter((value) => /[a-z]/.test(value)).map((value) => ({ field, message: `methods are in upper case on the wire, so ${value} never matches`, remedy: `write ${value.toUpperCase()}` }));
   }
   if (subject !== 'paths') return [];
