@@ -86,12 +86,12 @@ export function printSuggestion({ patch, cutOff, warnings, policies }: Suggestio
   for (const { workload, principal, ip, port, method, path, requests, remedy } of cutOff) {
     note(`CUT OFF: ${counted(requests, 'call')} ${[method, path].filter((text) => text !== null).join(' ')} to ${workload}:${port} from ${principal ?? `${ip} in plaintext`}. ${remedy}`);
   }
-  for (const { message, remedy } of warnings) note(`${message}. ${remedy}`);
+  for (const { message, remedy } of warnings) note(`${message}; ${remedy}`);
 }
 
 export function printReplay({ evaluated, wouldDeny, wouldAllow, wouldAsk, unchanged, skipped }: Replay): void {
   const rows = (list: readonly ReplayedFlow[], what: Cell): Row[] => list.map(({ flow, after, approximate }) => [
-    what, flow.count, flow.source.principal ?? `${flow.source.ip} (plaintext)`, `${flow.destination.namespace}/${flow.destination.workload ?? ''}:${flow.destination.port}`, flow.method, flow.path, approximate.length === 0 ? 'exact' : tone(`not recorded: ${approximate.join(', ')}`, 'warn'), after.explanation,
+    what, flow.count, flow.source.principal ?? `${flow.source.ip} (plaintext)`, `${flow.destination.namespace}/${flow.destination.workload ?? ''}:${flow.destination.port}`, flow.method, flow.path, approximate.length === 0 ? 'exact' : tone(`approximate: ${approximate.join(', ')}`, 'warn'), after.explanation,
   ]);
   const all = [...rows(wouldDeny, tone('would deny', 'bad')), ...rows(wouldAllow, tone('would allow', 'warn')), ...rows(wouldAsk, tone('would ask', 'warn'))];
   if (all.length > 0) show('table', null, ['CHANGE', 'CALLS', 'SOURCE', 'DESTINATION', 'METHOD', 'PATH', 'REPLAY', 'WHY'], all);

@@ -50,6 +50,7 @@ describe('suggest', () => {
     expect(JSON.stringify(policies)).not.toContain('10.0.9.9');
     expect(cutOff).toMatchObject([{ workload: 'pay/card', principal: null, ip: '10.0.9.9', requests: 10 }]);
     expect(cutOff[0]?.remedy).toContain('--admit-plaintext');
+    expect(ask([plain])).toMatchObject({ policies: [], cutOff: [], warnings: [{ code: 'plaintext-only', subject: 'pay/card' }] });
     expect(ask([call(), plain], { admitPlaintext: true })).toMatchObject({ cutOff: [], policies: [{ spec: { rules: [{}, { from: [{ source: { ipBlocks: ['10.0.9.9/32'] } }] }] } }] });
   });
 

@@ -45,7 +45,7 @@ export interface CutOff {
 }
 
 export interface SuggestWarning {
-  readonly code: 'denied-now' | 'inexpressible-path' | 'would-widen' | 'not-selectable' | 'also-allows' | 'no-calls';
+  readonly code: 'denied-now' | 'inexpressible-path' | 'would-widen' | 'not-selectable' | 'also-allows' | 'no-calls' | 'plaintext-only';
   readonly subject: string;
   readonly message: string;
   readonly remedy: string;
@@ -134,11 +134,18 @@ function admittedFlows(group: Group, { flows, policies, universe, admitDenied = 
     const own = flows.filter((flow) => wasDecided(flow) && `${flow.destination.namespace}/${flow.destination.workload ?? ''}` === idOf(workload));
     const denied = own.filter((flow) => flow.verdict === 'denied' || judgeCall(compiled, flowRequest(flow, workload)).effect === 'DENY');
     if (denied.length > 0 && !admitDenied) warnings.push(deniedWarning(idOf(workload), denied));
+    const plain = own.filter((flow) => flow.source.principal === null && !denied.includes(flow));
+    if (plain.length > 0 && plain.length + denied.length === own.length && !admitPlaintext) warnings.push(plaintextWarning(idOf(workload), plain));
     const kept = own.filter((flow) => (admitDenied || !denied.includes(flow)) && (flow.source.principal !== null || admitPlaintext));
     const odd = kept.filter((flow) => flow.path !== null && pathPattern(flow.path) === null);
     for (const flow of odd) warnings.push({ code: 'inexpressible-path', subject: idOf(workload), message: `no pattern matches the path ${flow.path ?? ''} and nothing else, so it is left out`, remedy: 'allow it by hand with a wider pattern, if it is meant' });
     return kept.filter((flow) => !odd.includes(flow));
   });
+}
+
+function plaintextWarning(subject: string, plain: readonly Flow[]): SuggestWarning {
+  const addresses = [...new Set(plain.map((flow) => flow.source.ip))];
+  return { code: 'plaintext-only', subject, message: `only callers without identity were seen at ${subject} (${addresses.slice(0, 5).join(', ')}${addresses.length > 5 ? ', …' : ''}), so nothing is suggested for it`, remedy: 'enroll them first, or admit their addresses knowingly with --admit-plaintext' };
 }
 
 function deniedWarning(subject: string, denied: readonly Flow[]): SuggestWarning {
