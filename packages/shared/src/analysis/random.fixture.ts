@@ -55,7 +55,7 @@ const rule = fc.record({ from: few(source.map((each) => ({ source: each }))), to
 const CUSTOM_REFUSES = /rincipals|amespaces|erviceAccounts|rustDomains/;
 
 /** Specs of every action that the schema takes. */
-const policySpec = fc
+export const policySpec = fc
   .record({ action: fc.constantFrom('ALLOW', 'ALLOW', 'DENY', 'DENY', 'AUDIT', 'CUSTOM'), rules: fc.array(rule, { minLength: 0, maxLength: 3 }), selector: fc.constantFrom(undefined, { matchLabels: { app: 'card' } }, { matchLabels: { app: 'other' } }) })
   .filter(({ action, rules }) => action === 'ALLOW' || rules.length > 0)
   .filter(({ action, rules }) => action !== 'CUSTOM' || !CUSTOM_REFUSES.test(JSON.stringify(rules)))

@@ -10,12 +10,13 @@ export function pathClasses(patterns: Iterable<string>, meshes: readonly MeshSpe
     return result.ok && result.query === '' && result.path === path;
   });
   const gaps = normal('/a//b');
-  return segmentClasses([...new Set(patterns)].filter((pattern) => pattern !== '*').map(pathPattern), {
-    // RFC 9112: besides paths there is only `*`, the server as a whole.
-    allowed: (segment, index) => (index === 0 ? segment === '' || segment === '*' : segment === '' || normal(`/${segment}`)),
-    last: (segment, index) => (index === 0 ? segment === '*' : segment === '' && !gaps),
+  const { values, complete } = segmentClasses([...new Set(patterns)].filter((pattern) => pattern !== '*').map(pathPattern), {
+    allowed: (segment, index) => segment === '' || (index > 0 && normal(`/${segment}`)),
+    last: (segment, index) => index > 0 && segment === '' && !gaps,
     valid: normal,
   });
+  // RFC 9112: besides paths there is only `*`, the server as a whole.
+  return { complete, values: [...values, { value: '*', label: '*', secondary: true }] };
 }
 
 function pathPattern(label: string): SegmentPattern {
