@@ -20,6 +20,7 @@ describe('admission', () => {
     ['a lower-case method', 'AuthorizationPolicy', operation({ methods: ['get'] }), /methods\[0\]: must be in upper case/],
     ['a path without a slash', 'AuthorizationPolicy', operation({ notPaths: ['admin'] }), /notPaths\[0\]: must begin with a slash/],
     ['a principal in a condition', 'AuthorizationPolicy', { rules: [{ when: [{ key: 'source.principal', notValues: ['a b'] }] }] }, /when\[0\]\.notValues\[0\]: is no SPIFFE ID/],
+    ['a pseudo-header', 'AuthorizationPolicy', { rules: [{ when: [{ key: 'request.headers[:method]', values: ['GET'] }] }] }, /when\[0\]\.key: is no header of a request/],
     ['a provider that is not there', 'AuthorizationPolicy', { action: 'CUSTOM', provider: { name: 'other' }, rules: [{}] }, /spec\.provider\.name: the Mesh has no extension provider other/],
     ['a Service that is not there', 'AuthorizationPolicy', { targetRefs: [{ kind: 'Service', name: 'web' }] }, /spec\.targetRefs\[0\]\.name: there is no Service shop\/web; apply it first/],
     ['a Service of another namespace', 'RequestAuthentication', { targetRefs: [{ kind: 'Service', name: 'api', namespace: 'pay' }] }, /namespace: must be the policy’s own/],

@@ -93,13 +93,15 @@ function ruleProblems(rule: AuthorizationRule, place: string): AdmissionProblem[
     ...(rule.to ?? []).flatMap(({ operation }, index) => Object.entries(operation).map(([name, values]) => [`${place}.to[${index}].operation.${name}`, name, values] as const)),
     ...(rule.when ?? []).flatMap(({ key, values, notValues }, index) => [[`${place}.when[${index}].values`, key, values] as const, [`${place}.when[${index}].notValues`, key, notValues] as const]),
   ];
-  return lists.flatMap(([field, name, values]) => {
+  const pseudo = (rule.when ?? []).flatMap(({ key }, index) =>
+    key.startsWith('request.headers[:') ? [{ field: `${place}.when[${index}].key`, message: 'is no header of a request; use `methods` or `hosts` of an operation' }] : []);
+  return [...pseudo, ...lists.flatMap(([field, name, values]) => {
     const check = CHECKS[name.replace(/^not([A-Z])/, (_, first: string) => first.toLowerCase())];
     return (values ?? []).flatMap((value, index) => {
       const message = check?.(value) ?? null;
       return message === null ? [] : [{ field: `${field}[${index}]`, message }];
     });
-  });
+  })];
 }
 
 /** CVE-2026-31837: a shared secret among public keys lets anyone who reads it sign. */

@@ -39,9 +39,12 @@ export type Authentication =
 
 const ALWAYS_SPLIT = ['scope', 'permission'] as const;
 
-/** Rules of all RequestAuthentications that bear on a workload; they combine, in order of policies. */
+/**
+ * Rules of all RequestAuthentications that bear on a workload; they combine, in order of policies. Istio sorts them by
+ * issuer: of several accepted tokens the one of the first rule is what policies see.
+ */
 export function compileAuthentication(input: WorkloadPolicyInput): AuthenticationRule[] {
-  return (input.requestAuthentications ?? [])
+  const rules = (input.requestAuthentications ?? [])
     .filter((policy) => attaches(policy, input))
     .flatMap((policy) => policy.spec.jwtRules.map((rule) => ({
       policy: policyId(policy),
@@ -49,6 +52,7 @@ export function compileAuthentication(input: WorkloadPolicyInput): Authenticatio
       locations: locationsOf(rule),
       spaceDelimited: [...ALWAYS_SPLIT, ...(rule.spaceDelimitedClaims ?? [])],
     })));
+  return input.mesh.compatibility === 'istio' ? rules.sort((a, b) => (a.rule.issuer < b.rule.issuer ? -1 : a.rule.issuer > b.rule.issuer ? 1 : 0)) : rules;
 }
 
 /** Istio: "If no location is specified, the default is the Authorization header with Bearer, then the query parameter access_token". */

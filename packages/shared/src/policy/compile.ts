@@ -55,7 +55,7 @@ export interface CompiledWorkloadPolicy {
   readonly tcp: ProtocolPolicy;
   /** What is said when no rule decides. */
   readonly otherwise: Decision;
-  /** Set when CUSTOM policies cannot be asked: every request is denied. */
+  /** Set when CUSTOM policies cannot be asked and so every request is denied. */
   readonly refusal: Decision | null;
   readonly facts: Facts;
 }
@@ -70,14 +70,17 @@ export function compileWorkloadPolicy(input: WorkloadPolicyInput): CompiledWorkl
   const { mesh, workload } = input;
   const policies = input.authorizationPolicies.filter((policy) => attaches(policy, input));
   const enforced = policies.filter((policy) => !isShadow(policy));
+  const unusable = customRefusal(enforced, mesh);
+  const istio = mesh.compatibility === 'istio';
   return {
     mesh,
     workload,
     peer: input.peerAuthentications.filter((policy) => peerApplies(policy, input)),
-    http: protocolPolicy(policies, mesh, 'http'),
-    tcp: protocolPolicy(policies, mesh, 'tcp'),
+    http: protocolPolicy(policies, { mesh, protocol: 'http', unusable }),
+    tcp: protocolPolicy(istio && unusable === null ? policies.filter((policy) => !needsHttp(policy, mesh)) : policies, { mesh, protocol: 'tcp', unusable }),
     otherwise: otherwise(enforced),
-    refusal: customRefusal(enforced, mesh),
+    // Istio denies just what the rules of such policies match (`getBadCustomDenyRules`); we deny everything.
+    refusal: istio ? null : unusable,
     facts: new Facts(),
   };
 }
@@ -113,14 +116,26 @@ export function policyId(policy: { readonly metadata: { readonly namespace?: str
   return `${policy.metadata.namespace ?? ''}/${policy.metadata.name}`;
 }
 
-function protocolPolicy(policies: readonly AuthorizationPolicy[], mesh: MeshSpec, protocol: PolicyRequest['protocol']): ProtocolPolicy {
+/** Istio "ignored CUSTOM action with HTTP provider on TCP filter chain". */
+function needsHttp({ spec }: AuthorizationPolicy, mesh: MeshSpec): boolean {
+  return spec.action === 'CUSTOM' && mesh.extensionProviders?.find(({ name }) => name === spec.provider?.name)?.envoyExtAuthzHttp !== undefined;
+}
+
+interface ProtocolContext {
+  readonly mesh: MeshSpec;
+  readonly protocol: PolicyRequest['protocol'];
+  /** What is said instead of asking, when no authorizer can be asked. */
+  readonly unusable: Decision | null;
+}
+
+function protocolPolicy(policies: readonly AuthorizationPolicy[], { mesh, protocol, unusable }: ProtocolContext): ProtocolPolicy {
   const table = (action: RuleSite['action'], decide: (site: RuleSite) => Decision): TableWithSites => {
     const { rules, sites } = indexed(policies.filter((policy) => !isShadow(policy) && policy.spec.action === action), mesh, protocol);
     return { table: new RuleTable(rules), decisions: sites.map(decide) };
   };
   return {
     deny: table('DENY', (site) => ({ ...VERDICT, ...place(site), effect: 'DENY', status: 403, reason: 'policy-deny', explanation: `rule ${site.rule} of DENY policy ${site.policy} matches` })),
-    custom: table('CUSTOM', (site) => ({ ...VERDICT, ...place(site), effect: 'ASK', status: 403, reason: null, provider: site.provider, explanation: `rule ${site.rule} of CUSTOM policy ${site.policy} asks ${site.provider ?? ''}` })),
+    custom: table('CUSTOM', (site) => unusable ? { ...unusable, ...place(site) } : { ...VERDICT, ...place(site), effect: 'ASK', status: 403, reason: null, provider: site.provider, explanation: `rule ${site.rule} of CUSTOM policy ${site.policy} asks ${site.provider ?? ''}` }),
     allow: table('ALLOW', (site) => ({ ...VERDICT, ...place(site), effect: 'ALLOW', status: 200, reason: null, explanation: `rule ${site.rule} of ALLOW policy ${site.policy} matches` })),
     shadow: policies.filter(isShadow).map((policy) => {
       const { rules, sites } = indexed([policy], mesh, protocol);
@@ -157,7 +172,7 @@ function otherwise(enforced: readonly AuthorizationPolicy[]): Decision {
   return { ...VERDICT, effect: 'DENY', status: 403, reason: 'policy-no-allow', policy, explanation: `no rule of ALLOW ${allows.join(', ')} matches` };
 }
 
-/** Istio: a workload may have one CUSTOM provider, and one that is missing or ambiguous denies every request. */
+/** Istio: a workload may have one CUSTOM provider; with one that is missing or ambiguous nobody can be asked. */
 function customRefusal(enforced: readonly AuthorizationPolicy[], mesh: MeshSpec): Decision | null {
   const customs = enforced.filter((policy) => policy.spec.action === 'CUSTOM');
   const names = [...new Set(customs.map((policy) => policy.spec.provider?.name ?? ''))];

@@ -39,7 +39,8 @@ function httpKeys(rule: AuthorizationRule, operations: readonly RuleOperation[] 
   };
 }
 
-const HEADER = /^request\.headers\[(.+)\]$/;
+/** Pseudo-headers are no headers of the request. */
+const HEADER = /^request\.headers\[([^:].*)\]$/;
 
 /** Values over all entries, if every entry has the field and all its values are exact. */
 function union<E>(entries: readonly E[] | undefined, values: (entry: E) => readonly string[] | undefined): string[] | undefined {

@@ -42,14 +42,20 @@ export function oneOf(exact: ReadonlySet<string>, rest: readonly StringMatch[]):
 /**
  * Path patterns: those of {@link compileStrings} plus Istio's templates: `{*}` is one non-empty segment, `{**}` is any
  * text with slashes or none, so `/x/{**}` matches `/x/` and not `/x`.
+ *
+ * @param istio let templates match just the characters that Envoy's URI templates know: no `*`, `|`, `^`, `[` or `]`
  */
-export function compilePaths(patterns: readonly string[]): StringMatch {
+export function compilePaths(patterns: readonly string[], istio = false): StringMatch {
   const plain = patterns.filter((pattern) => !isTemplate(pattern));
   const templates = patterns.filter(isTemplate).map(compileTemplate);
   if (templates.length === 0) return compileStrings(plain);
   const strings = compileStrings(plain);
+  if (istio) return (value) => strings(value) || (URI_TEMPLATE_TEXT.test(value) && templates.some((test) => test(value)));
   return (value) => strings(value) || templates.some((test) => test(value));
 }
+
+/** Envoy's `kLiteral` (uri_template_internal.cc) and the slash. Linear: one class, anchored. */
+const URI_TEMPLATE_TEXT = /^[A-Za-z0-9\-._~%!$&'()+,;:@=/]*$/;
 
 /** True for a path pattern with `{*}` or `{**}`. */
 export function isTemplate(pattern: string): boolean {

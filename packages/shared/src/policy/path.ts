@@ -26,11 +26,14 @@ export function pathNormalizationOf(mesh: Settings): PathNormalization {
  * query is kept apart and never matched. With `compatibility: sallyport` a path that has no one meaning (a broken escape,
  * a climb above the root, a raw character outside of ASCII) is refused where Envoy guesses.
  *
- * @param target origin-form request target, e.g. `/a/../b?x=1`
+ * @param sent origin-form request target, e.g. `/a/../b?x=1`
  */
-export function normalizePath(target: string, mesh: Settings): NormalizedPath {
-  // CVE-2021-32779, CVE-2021-39156: a fragment must not reach the wire, and must not hide a suffix from a matcher.
-  if (target.includes('#')) return refuse('the request target has a fragment');
+export function normalizePath(sent: string, mesh: Settings): NormalizedPath {
+  // CVE-2021-32779, CVE-2021-39156: a fragment must not reach the wire, and must not hide a suffix from a matcher. Istio
+  // cuts it off (its bootstrap turns `http_reject_path_with_fragment` off); we refuse it.
+  const hash = sent.indexOf('#');
+  if (hash >= 0 && mesh.compatibility !== 'istio') return refuse('the request target has a fragment');
+  const target = hash < 0 ? sent : sent.slice(0, hash);
   const mark = target.indexOf('?');
   const raw = mark < 0 ? target : target.slice(0, mark);
   const query = mark < 0 ? '' : target.slice(mark);

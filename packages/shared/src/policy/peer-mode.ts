@@ -31,8 +31,10 @@ function hasSelector(policy: PeerAuthentication): boolean {
   return Object.keys(policy.spec.selector?.matchLabels ?? {}).length > 0;
 }
 
-/** Oldest by creation time, then by name, so that ties are settled the same way everywhere. */
+/** Oldest by creation time (one without comes first), then by name, so that ties are settled the same way everywhere. */
 function oldest(policies: readonly PeerAuthentication[]): PeerAuthentication | undefined {
-  const key = (policy: PeerAuthentication) => `${policy.metadata.creationTimestamp ?? ''}\n${policy.metadata.name}`;
-  return [...policies].sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0))[0];
+  // As times, not as text: `00:00:00.5Z` sorts before `00:00:00Z`.
+  const born = ({ metadata }: PeerAuthentication) => (metadata.creationTimestamp === undefined ? 0 : Date.parse(metadata.creationTimestamp));
+  const byName = (a: PeerAuthentication, b: PeerAuthentication) => (a.metadata.name < b.metadata.name ? -1 : a.metadata.name > b.metadata.name ? 1 : 0);
+  return [...policies].sort((a, b) => born(a) - born(b) || byName(a, b))[0];
 }

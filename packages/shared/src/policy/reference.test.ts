@@ -4,11 +4,13 @@ import { anyMesh, anyPolicy, anyRequest, referenceDecide } from '../testing/inde
 import { API_VERSION, authorizationPolicy, meshSpec } from '../resources/index.ts';
 import { compileWorkloadPolicy, decide, type NormalPath, type PolicyRequest } from './index.ts';
 
+/** Names are unique, as in any store: a verdict names its policy. */
+const policySets = fc.array(anyPolicy, { minLength: 1, maxLength: 6 }).map((policies) => policies.map((policy, index) => ({ ...policy, metadata: { ...policy.metadata, name: `p${index}` } })));
 const WORKLOAD = { namespace: 'pay', labels: { app: 'pay' } };
 
 it('decides as the direct reading of the specification does, on random policies and requests', () => {
   fc.assert(
-    fc.property(anyMesh, fc.array(anyPolicy, { minLength: 1, maxLength: 6 }), fc.array(anyRequest, { minLength: 20, maxLength: 20 }), (mesh, policies, requests) => {
+    fc.property(anyMesh, policySets, fc.array(anyRequest, { minLength: 20, maxLength: 20 }), (mesh, policies, requests) => {
       const compiled = compileWorkloadPolicy({ mesh, workload: WORKLOAD, authorizationPolicies: policies, peerAuthentications: [] });
       for (const request of requests) {
         const { effect, shadow } = decide(compiled, request);
@@ -22,7 +24,7 @@ it('decides as the direct reading of the specification does, on random policies 
 
 it('names the first rule that matches, in the order of policies and rules', () => {
   fc.assert(
-    fc.property(anyMesh, fc.array(anyPolicy, { minLength: 1, maxLength: 6 }), anyRequest, (mesh, policies, request) => {
+    fc.property(anyMesh, policySets, anyRequest, (mesh, policies, request) => {
       const decided = decide(compileWorkloadPolicy({ mesh, workload: WORKLOAD, authorizationPolicies: policies, peerAuthentications: [] }), request);
       if (decided.policy === null || decided.rule === null) return;
       const rank = policies.findIndex(({ metadata }) => `${metadata.namespace}/${metadata.name}` === decided.policy);

@@ -140,7 +140,7 @@ function operationClauses(operation: RuleOperation, context: RuleContext): Claus
   const http = [
     ...pair([operation.hosts, operation.notHosts], (values) => hostTest(values, context)),
     ...pair([operation.methods, operation.notMethods], (values) => read((f) => f.request.http?.method ?? '', compileStrings(values))),
-    ...pair([operation.paths, operation.notPaths], (values) => read((f) => f.path, compilePaths(values))),
+    ...pair([operation.paths, operation.notPaths], (values) => read((f) => f.path, compilePaths(values, context.mesh.compatibility === 'istio'))),
   ];
   const ports = pair([operation.ports, operation.notPorts], (values) => read((f) => f.port, compileStrings(values)));
   return [...clauses(ports, false), ...clauses(http, true)];
@@ -191,6 +191,9 @@ function tokenCondition(key: string): ((values: readonly string[]) => Predicate)
 /** Each value of a repeated header stands by itself (CVE-2026-26308: joined values dodge a DENY). `*` asks for presence. */
 function headerTest(name: string, values: readonly string[]): Predicate {
   const match = compileStrings(values, false, () => true);
+  // Istio takes Envoy's pseudo-headers too; our admission asks for `methods` and `hosts` instead.
+  if (name === ':method') return read((facts) => facts.request.http?.method ?? '', match);
+  if (name === ':authority') return read((facts) => facts.request.http?.host ?? '', match);
   return ({ request: { http } }) => {
     const present = http !== undefined && Object.hasOwn(http.headers, name) ? http.headers[name] : undefined;
     return present !== undefined && present.some(match);

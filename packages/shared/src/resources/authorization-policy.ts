@@ -53,7 +53,7 @@ const operation = z
 
 /** Keys of `when`, as Istio v1 names them; headers and claims carry a name in brackets. */
 const CONDITION_KEY =
-  /^((source|remote)\.ip|source\.(namespace|principal|serviceAccount|trustDomain)|destination\.(ip|port)|connection\.sni|request\.headers\[[A-Za-z0-9!#$%&'*+.^_`|~-]+\]|request\.auth\.(principal|audiences|presenter)|request\.auth\.claims(\[[^[\]]+\]){1,8})$/;
+  /^((source|remote)\.ip|source\.(namespace|principal|serviceAccount|trustDomain)|destination\.(ip|port)|connection\.sni|request\.headers\[(:method|:authority|[A-Za-z0-9!#$%&'*+.^_`|~-]+)\]|request\.auth\.(principal|audiences|presenter)|request\.auth\.claims(\[[^[\]]+\]){1,8})$/;
 
 const when = z
   .strictObject({

@@ -66,10 +66,10 @@ export const anyPolicy: fc.Arbitrary<AuthorizationPolicy> = fc
   });
 
 /** A mesh of either compatibility, with an alias and two authorizers. */
-export const anyMesh: fc.Arbitrary<MeshSpec> = fc.constantFrom('sallyport', 'istio').map((compatibility) =>
+export const anyMesh: fc.Arbitrary<MeshSpec> = fc.tuple(fc.constantFrom('sallyport', 'istio'), fc.constantFrom('envoyExtAuthzGrpc', 'envoyExtAuthzHttp')).map(([compatibility, protocol]) =>
   meshSpec.parse({
     trustDomain: 'td', trustDomainAliases: ['old'], compatibility,
-    extensionProviders: ['gate', 'other'].map((name) => ({ name, envoyExtAuthzGrpc: { service: 'localhost', port: 9 } })),
+    extensionProviders: ['gate', 'other'].map((name) => ({ name, [protocol]: { service: 'localhost', port: 9 } })),
   }),
 );
 
@@ -94,7 +94,7 @@ export const anyRequest: fc.Arbitrary<PolicyRequest> = fc
     tcp: fc.constantFrom(false, false, true),
     method: fc.constantFrom('GET', 'POST', 'PUT'),
     host: fc.constantFrom('h', 'H', 'h:80', 'a.h', 'x.y', ''),
-    path: fc.constantFrom('/', '/a', '/a/', '/a/b', '/a/b/c', '/a/c', '/x.html', '/a/b/d/c'),
+    path: fc.constantFrom('/', '/a', '/a/', '/a/b', '/a/b/c', '/a/c', '/x.html', '/a/b/d/c', '/a/b*c', '/a/b|/d/c'),
     headers: fc.constantFrom({}, { 'x-a': ['1'] }, { 'x-a': ['3', '2'] }, { 'x-a': [''] }, { 'x-a': [] }),
     token,
   })

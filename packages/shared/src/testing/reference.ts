@@ -37,9 +37,14 @@ export function referenceDecide(world: ReferenceWorld, request: PolicyRequest): 
   const shadow = matching(silent).map(({ metadata }) => metadata.name);
   const providers = new Set(of('CUSTOM').map(({ spec }) => spec.provider?.name));
   const unusable = providers.size > 1 || [...providers].some((name) => !world.mesh.extensionProviders?.some((provider) => provider.name === name));
-  if (unusable || matching(of('DENY')).length > 0) return { effect: 'DENY', shadow };
+  const istio = world.mesh.compatibility === 'istio';
+  if ((unusable && !istio) || matching(of('DENY')).length > 0) return { effect: 'DENY', shadow };
   if (of('ALLOW').length > 0 && matching(of('ALLOW')).length === 0) return { effect: 'DENY', shadow };
-  return { effect: matching(of('CUSTOM')).length > 0 ? 'ASK' : 'ALLOW', shadow };
+  const asking = matching(of('CUSTOM'));
+  if (asking.length === 0) return { effect: 'ALLOW', shadow };
+  if (unusable) return { effect: 'DENY', shadow };
+  const speaksHttp = world.mesh.extensionProviders?.some(({ name, envoyExtAuthzHttp }) => providers.has(name) && envoyExtAuthzHttp);
+  return { effect: istio && !request.http && speaksHttp ? 'ALLOW' : 'ASK', shadow };
 }
 
 function ruleMatches(rule: AuthorizationRule, ask: Ask): boolean {
@@ -166,14 +171,15 @@ function operationMatches(operation: RuleOperation, ask: Ask): boolean {
     ports &&
     lists(operation.hosts, operation.notHosts, (values) => values.some((value) => value === '*' || hosts.some((each) => text(value.toLowerCase(), each))), true, ask) &&
     lists(operation.methods, operation.notMethods, (values) => anyText(values, http.method), true, ask) &&
-    lists(operation.paths, operation.notPaths, (values) => values.some((value) => pathMatches(value, http.path)), true, ask)
+    lists(operation.paths, operation.notPaths, (values) => values.some((value) => pathMatches(value, http.path, ask.mesh.compatibility === 'istio')), true, ask)
   );
 }
 
 /** Templates as Envoy's URI template matcher turns them into expressions. */
-function pathMatches(pattern: string, path: string): boolean {
+function pathMatches(pattern: string, path: string, istio: boolean): boolean {
   if (!pattern.includes('{')) return text(pattern, path);
-  const expression = pattern.replace(/[.+?^$()|[\]\\]/g, '\\$&').replaceAll('{**}', '.*').replaceAll('{*}', '[^/]+');
+  const [one, any] = istio ? ["[\\w\\-.~%!$&'()+,;:@=]+", "[\\w\\-.~%!$&'()+,;:@=/]*"] : ['[^/]+', '.*'];
+  const expression = pattern.replace(/[.+?^$()|[\]\\]/g, '\\$&').replaceAll('{**}', () => any).replaceAll('{*}', () => one);
   return new RegExp(`^${expression}$`).test(path);
 }
 

