@@ -1,6 +1,6 @@
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ApiError, GraphView, PreviewView, StrictPlan } from '@sallyport/shared/api';
+import { type ApiError, flowsView, type FlowsView, type GraphView, type PreviewView, type StrictPlan } from '@sallyport/shared/api';
 import { checkPeerLeaf } from '@sallyport/shared/pki';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startOperator, type TestOperator } from './testing/operator.ts';
@@ -157,6 +157,15 @@ describe('telemetry', () => {
     proxy = await reconnect(proxy);
     await proxy.report([{ count: 3 }], { seq: 101 });
     expect(await count()).toMatchObject({ requests: 10, mtls: { mutual: 10, plaintext: 0, unknown: 0 }, state: 'undeclared' });
+  });
+
+  it('gives what was recorded, bounded and with its coverage', async () => {
+    const flows = (await operator.call('GET', '/flows?window=5m&namespace=shop')).body as FlowsView;
+    expect(flowsView.parse(flows).items.map((flow) => [flow.side, flow.destination.workload, flow.count])).toEqual([['inbound', 'api', 10]]);
+    expect(flows.coverage.proxiesExpected).toBe(1);
+    expect(((await operator.call('GET', '/flows?window=5m&namespace=other')).body as FlowsView).total).toBe(0);
+    expect((await operator.call('GET', '/flows?limit=20001')).status).toBe(400);
+    expect((await operator.call('GET', '/flows', undefined, { authorization: '' })).status).toBe(401);
   });
 
   it('drives the dry run with the evaluator of the proxies', async () => {

@@ -2,6 +2,7 @@ import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { streamSSE } from 'hono/streaming';
+import { analysisRoutes } from './analysis-routes.ts';
 import { type ApiEnv, requireRole } from './auth.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { ApiFailure, STATUS, toApiError } from './errors.ts';
@@ -29,7 +30,7 @@ export function createApi(dependencies: ApiDependencies): Hono<ApiEnv> {
   api.get('/healthz', (c) => c.text('ok\n'));
   api.get('/readyz', (c) => (dependencies.ready() ? c.text('ok\n') : c.text('starting\n', 503)));
   api.get('/metrics', requireRole(dependencies.database, 'viewer', dependencies.now), async (c) => c.text(await metricsText(dependencies)));
-  for (const routes of [sessionRoutes, viewRoutes, resourceRoutes, operationRoutes, evidenceRoutes, eventRoutes]) {
+  for (const routes of [sessionRoutes, viewRoutes, analysisRoutes, resourceRoutes, operationRoutes, evidenceRoutes, eventRoutes]) {
     api.route('/api/v1', routes(dependencies));
   }
   api.notFound((c) => c.json({ error: { code: 'not-found', message: `no such route: ${c.req.method} ${c.req.path}` } }, 404));

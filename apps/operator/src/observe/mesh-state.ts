@@ -18,11 +18,15 @@ export function meshOf(cache: ResourceCache, trustDomain: string): Mesh {
 
 /** Reads the cache into the nouns. */
 export function meshState(cache: ResourceCache, trustDomain: string): MeshState {
-  const workloads = cache.all('Workload');
+  return meshStateFrom({ workloads: cache.all('Workload'), services: cache.all('Service'), expected: cache.all('ExpectedGraph') }, trustDomain);
+}
+
+/** The same from resources that are at hand, such as those of some files. */
+export function meshStateFrom({ workloads, services, expected }: { readonly workloads: readonly Workload[]; readonly services: readonly Service[]; readonly expected: readonly ExpectedGraph[] }, trustDomain: string): MeshState {
   return {
     workloads: workloads.map((workload) => toMeshWorkload(workload, trustDomain)),
-    services: cache.all('Service').map((service) => toMeshService(service, workloads)),
-    expected: cache.all('ExpectedGraph'),
+    services: services.map((service) => toMeshService(service, workloads)),
+    expected,
   };
 }
 

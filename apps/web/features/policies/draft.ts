@@ -1,5 +1,6 @@
+import { allowRules } from '@sallyport/shared/analysis';
 import type { Caller, CallersView } from '@sallyport/shared/api';
-import { API_VERSION, type AuthorizationPolicySpec, type AuthorizationRule, type RuleOperation, type RuleSource } from '@sallyport/shared/resources';
+import { API_VERSION, type AuthorizationPolicySpec, type AuthorizationRule } from '@sallyport/shared/resources';
 import { stringify } from 'yaml';
 
 /** Calls of one source: of one identity, or of one address that showed none. */
@@ -83,57 +84,10 @@ export function policyYaml(choice: PolicyChoice): string {
   );
 }
 
+/** The rules that the command line would suggest for these calls: the code is the same. */
 function rulesOf({ destination, calls, addresses }: PolicyChoice): AuthorizationRule[] {
-  const chosen: { source: RuleSource; to: { operation: RuleOperation }[] }[] = [];
-  for (const group of groupCallers(destination.callers)) {
-    const source = sourceOf(group, addresses);
-    const rows = group.rows.filter((row) => (group.principal === null ? source !== null : calls.has(callKey(row))));
-    // An ALLOW rule that holds anything about HTTP never matches on a TCP port, so those have rules of their own.
-    if (source !== null) for (const same of Map.groupBy(rows, (row) => row.protocol).values()) chosen.push({ source, to: operationsOf(same) });
-  }
-  // Sources that may do the same share a rule: that is how a person would write it.
-  const byOperations = Map.groupBy(chosen, ({ source, to }) => `${source.principals ? 'id' : 'ip'} ${JSON.stringify(to)}`);
-  return [...byOperations.values()].map((sources) => ({ from: [{ source: mergeSources(sources.map(({ source }) => source)) }], to: sources[0]?.to }));
-}
-
-function sourceOf(group: CallerGroup, addresses: ReadonlySet<string>): RuleSource | null {
-  // Istio writes principals without the scheme.
-  if (group.principal !== null) return { principals: [group.principal.replace(/^spiffe:\/\//, '')] };
-  const ips = group.ips.filter((ip) => addresses.has(ip));
-  return ips.length > 0 ? { ipBlocks: ips.map((ip) => `${ip}/${ip.includes(':') ? 128 : 32}`) } : null;
-}
-
-function mergeSources(sources: readonly RuleSource[]): RuleSource {
-  const principals = sources.flatMap((source) => source.principals ?? []);
-  if (principals.length > 0) return { principals };
-  return { ipBlocks: sources.flatMap((source) => source.ipBlocks ?? []) };
-}
-
-/** One operation for each set of methods that share a port and path; a TCP port has neither. */
-function operationsOf(rows: readonly Caller[]): { operation: RuleOperation }[] {
-  const byPath = Map.groupBy(rows, (row) => `${row.port} ${row.path ?? ''}`);
-  const entries = [...byPath.values()].map((same) => ({
-    port: same[0]?.port ?? 0,
-    path: same[0]?.path ?? null,
-    methods: [...new Set(same.flatMap((row) => row.method ?? []))].sort(),
-  }));
-  const byMethods = Map.groupBy(entries, (entry) => `${entry.port} ${entry.methods.join(',')} ${entry.path === null}`);
-  return [...byMethods.values()].map((same) => {
-    const paths = same.flatMap((entry) => (entry.path === null ? [] : [pathPattern(entry.path)])).sort();
-    const methods = same[0]?.methods ?? [];
-    return {
-      operation: {
-        ports: [String(same[0]?.port)],
-        ...(methods.length > 0 ? { methods } : {}),
-        ...(paths.length > 0 ? { paths } : {}),
-      },
-    };
-  });
-}
-
-/** Reports show volatile segments as `{id}`; Istio's template for one segment is `{*}`. */
-function pathPattern(path: string): string {
-  return path.replaceAll('{id}', '{*}');
+  const chosen = destination.callers.filter((caller) => (caller.principal === null ? addresses.has(caller.ip) : calls.has(callKey(caller))));
+  return allowRules(chosen);
 }
 
 /** A name for the policy of a service that is a legal label. */

@@ -17,6 +17,7 @@
  * | POST /namespaces/:ns/strict/rollback | approver | strictRollbackRequest -> strictPlan |
  * | GET /callers?namespace&service&window | viewer | -> callersView |
  * | POST /policies/preview | viewer | previewRequest -> previewView |
+ * | GET /flows?window&namespace&limit | viewer | -> flowsView |
  * | POST /apply | editor | applyRequest -> applyView |
  * | GET /resources/:kind?namespace; GET /resources/:kind/:name or /:ns/:name | viewer | -> resourceList; the resource |
  * | DELETE /resources/:kind/:name or /:ns/:name | editor | 204 |
@@ -26,6 +27,7 @@
  * | POST /evidence; GET /evidence; GET /evidence/key | auditor | -> zip; evidenceList; evidenceKey |
  * | GET /events | viewer | server-sent events: `data: {"topic":"resources"|"telemetry"|"signals"|"proxies"|"steps"}` |
  */
+export * from './analysis.ts';
 export * from './common.ts';
 export * from './graph.ts';
 export * from './namespaces.ts';

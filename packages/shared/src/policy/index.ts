@@ -3,6 +3,10 @@ export { normalizePath, pathNormalizationOf, type NormalizedPath, type NormalPat
 export { attaches, compileWorkloadPolicy, policyId, type CompiledWorkloadPolicy, type PolicyTarget, type WorkloadPolicyInput } from './compile.ts';
 export { admissionProblems, type AdmissionContext, type AdmissionProblem } from './admission.ts';
 export { decide, decideTarget, type TargetDecision } from './decide.ts';
+export { compileRule, accountPatterns, type Predicate, type RuleContext } from './rule.ts';
+export { Facts } from './facts.ts';
+export { principalPatterns, trustDomainPatterns } from './identity.ts';
+export { isTemplate } from './match.ts';
 export { effectiveMtls } from './peer-mode.ts';
 export {
   authenticate, compileAuthentication, isPreflight, sameLocation,

@@ -1,6 +1,3 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { text as readAll } from 'node:stream/consumers';
 import { applyView, resourceList } from '@sallyport/shared/api';
 import { formatProblem, InvalidResourceError, isKind, type Kind, KINDS, MAX_MANIFEST_BYTES, parseManifest, parseResource, type Resource } from '@sallyport/shared/resources';
 import type { Command } from 'commander';
@@ -9,6 +6,7 @@ import { z } from 'zod';
 import type { ApiClient } from '../client.ts';
 import { apiCommand, clientOf, query, segment } from '../command.ts';
 import { CliFailure, EXIT } from '../failure.ts';
+import { filesOf, nameOf, readText } from '../files.ts';
 import { age, type Cell, type Format, note, type Row, show, tone } from '../output.ts';
 
 interface Options {
@@ -36,11 +34,11 @@ export function applyCommand(): Command {
 }
 
 async function readManifests(paths: readonly string[]): Promise<string> {
-  const files = paths.flatMap(filesOf);
+  const files = paths.flatMap((path) => filesOf(path, MAX_MANIFEST_BYTES));
   const texts: string[] = [];
   let size = 0;
   for (const file of files) {
-    const text = file === '-' ? await readAll(process.stdin) : readText(file);
+    const text = await readText(file);
     size += Buffer.byteLength(text) + 5;
     if (size > MAX_MANIFEST_BYTES) throw new CliFailure(EXIT.usage, `${file}: together more than ${MAX_MANIFEST_BYTES} bytes`, 'apply them in several commands');
     check(file, text);
@@ -49,34 +47,13 @@ async function readManifests(paths: readonly string[]): Promise<string> {
   return texts.join('---\n');
 }
 
-function filesOf(path: string): string[] {
-  if (path === '-') return [path];
-  const kind = statSync(path, { throwIfNoEntry: false });
-  if (!kind) throw new CliFailure(EXIT.usage, `${path}: no such file or directory`);
-  if (!kind.isDirectory()) {
-    if (kind.size > MAX_MANIFEST_BYTES) throw new CliFailure(EXIT.usage, `${path}: is larger than ${MAX_MANIFEST_BYTES} bytes`, 'split it into several files');
-    return [path];
-  }
-  const files = readdirSync(path).filter((name) => /\.(ya?ml|json)$/.test(name)).sort().map((name) => join(path, name));
-  if (files.length === 0) throw new CliFailure(EXIT.usage, `${path}: holds no .yaml, .yml or .json file`);
-  return files;
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new CliFailure(EXIT.usage, `${file}: cannot be read: ${error instanceof Error ? error.message : 'unknown reason'}`);
-  }
-}
-
 /** Checked here too, because only here is it known which file a document is in. */
 function check(file: string, text: string): void {
   try {
     if (parseManifest(text).length === 0) throw new CliFailure(EXIT.usage, `${file}: holds no resource`);
   } catch (error) {
     if (!(error instanceof InvalidResourceError)) throw error;
-    const problems = error.problems.map((problem) => `${file === '-' ? 'standard input' : file}: ${formatProblem(problem)}`);
+    const problems = error.problems.map((problem) => `${nameOf(file)}: ${formatProblem(problem)}`);
     throw new CliFailure(EXIT.usage, problems.slice(0, 20).join('\n'), 'correct the named fields; nothing was changed');
   }
 }
@@ -112,7 +89,8 @@ async function read(client: ApiClient, kind: Kind, name: string | undefined, opt
   return list.items.map(asResource);
 }
 
-function asResource(value: unknown): Resource {
+/** One object of an answer of the API. @throws CliFailure for one of another version */
+export function asResource(value: unknown): Resource {
   try {
     return parseResource(value);
   } catch (error) {

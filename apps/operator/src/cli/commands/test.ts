@@ -1,11 +1,9 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { text as readAll } from 'node:stream/consumers';
 import { MAX_TEST_BYTES, runPolicyTests } from '@sallyport/shared/analysis';
 import { formatProblem, InvalidResourceError } from '@sallyport/shared/resources';
 import { type Command, Option } from 'commander';
 import { described } from '../command.ts';
 import { CliFailure, EXIT } from '../failure.ts';
+import { filesOf, nameOf, readText } from '../files.ts';
 import { junit, type TestRow } from '../junit.ts';
 import { note, show, tone } from '../output.ts';
 
@@ -42,7 +40,7 @@ export function testCommand(): Command {
     .action(async (files: string[], options: { output: (typeof FORMATS)[number] }) => {
       const rows: TestRow[] = [];
       const problems: string[] = [];
-      for (const file of files.flatMap(filesOf)) await runFile(file, rows, problems);
+      for (const file of files.flatMap((file) => filesOf(file, MAX_TEST_BYTES))) await runFile(file, rows, problems);
       print(options.output, rows);
       for (const problem of problems.slice(0, 50)) note(problem);
       if (problems.length > 50) note(`and ${problems.length - 50} more problems`);
@@ -52,35 +50,14 @@ export function testCommand(): Command {
 }
 
 async function runFile(file: string, rows: TestRow[], problems: string[]): Promise<void> {
-  const name = file === '-' ? 'standard input' : file;
+  const name = nameOf(file);
   try {
-    const result = runPolicyTests(file === '-' ? await readAll(process.stdin) : readText(file));
+    const result = runPolicyTests(await readText(file));
     rows.push(...result.cases.map((each) => ({ file: name, ...each })));
     problems.push(...result.problems.map((problem) => `${name}: ${formatProblem(problem)}`));
   } catch (error) {
     if (!(error instanceof InvalidResourceError)) throw error;
     problems.push(...error.problems.map((problem) => `${name}: ${formatProblem(problem)}`));
-  }
-}
-
-function filesOf(path: string): string[] {
-  if (path === '-') return [path];
-  const kind = statSync(path, { throwIfNoEntry: false });
-  if (!kind) throw new CliFailure(EXIT.usage, `${path}: no such file or directory`);
-  if (kind.isDirectory()) {
-    const files = readdirSync(path).filter((name) => /\.(ya?ml|json)$/.test(name)).sort().map((name) => join(path, name));
-    if (files.length === 0) throw new CliFailure(EXIT.usage, `${path}: holds no .yaml, .yml or .json file`);
-    return files;
-  }
-  if (kind.size > MAX_TEST_BYTES) throw new CliFailure(EXIT.usage, `${path}: is larger than ${MAX_TEST_BYTES} bytes`, 'split it into several files');
-  return [path];
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new CliFailure(EXIT.usage, `${file}: cannot be read: ${error instanceof Error ? error.message : 'unknown reason'}`);
   }
 }
 

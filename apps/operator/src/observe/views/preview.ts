@@ -1,16 +1,13 @@
+import { overlay, replay, type ReplayedFlow, unrecordedIn } from '@sallyport/shared/analysis';
 import type { Impact, PreviewView } from '@sallyport/shared/api';
 import { sourceOf, windowViewOf } from '@sallyport/shared/graph';
-import { type Flow, type MeshWorkload, selects } from '@sallyport/shared/mesh';
-import { type Decision, decideTarget, effectiveMtls, type RawRequest } from '@sallyport/shared/policy';
-import { type AuthorizationPolicy, parseResource, type PeerAuthentication, type RequestAuthentication, type Resource, type Service } from '@sallyport/shared/resources';
+import { type MeshWorkload, selects } from '@sallyport/shared/mesh';
+import { type AuthorizationPolicy, parseResource, type PeerAuthentication, type RequestAuthentication, type Resource } from '@sallyport/shared/resources';
 import { createTwoFilesPatch } from 'diff';
 import { stringify } from 'yaml';
-import { bearsOn, compileFor, type PolicySet } from '../modes.ts';
+import { bearsOn, type PolicySet } from '../modes.ts';
 import { observe, type Observation, type Sources } from '../observation.ts';
 import { storedPolicies } from './strict.ts';
-
-/** What an external authorizer would have said nobody knows: such a call counts as allowed here, with a warning. */
-type Verdict = Pick<Decision, 'explanation' | 'policy'> & { readonly effect: 'ALLOW' | 'DENY' };
 
 /**
  * Replays the recorded flows of a window through the stored policies and through the proposed ones, with the evaluator
@@ -20,73 +17,37 @@ export async function previewView(sources: Sources, proposed: readonly Resource[
   const observation = await observe(sources, windowMs);
   const before = storedPolicies(sources);
   const after = overlay(before, proposed);
-  const wouldDeny: Impact[] = [];
-  const wouldAllow: Impact[] = [];
-  const unchanged = { allowed: 0, denied: 0 };
-  let evaluated = 0;
-  for (const { flow, workload } of replayable(observation)) {
-    const was = replay(flow, workload, before);
-    const will = replay(flow, workload, after);
-    evaluated += flow.count;
-    if (was.effect === will.effect) unchanged[will.effect === 'ALLOW' ? 'allowed' : 'denied'] += flow.count;
-    else (will.effect === 'DENY' ? wouldDeny : wouldAllow).push(impactOf(flow, will, observation));
-  }
-  const byCount = (a: Impact, b: Impact) => b.requests - a.requests;
+  const result = replay(observation.flows, before, after, observation.mesh);
+  const impacts = (list: readonly ReplayedFlow[]) => list.map((each) => impactOf(each, observation));
   return {
     window: windowViewOf(observation.window),
     coverage: observation.coverage,
     diff: proposed.map((object) => diffOf(sources, object)).join('\n'),
-    evaluated,
-    wouldDeny: wouldDeny.sort(byCount),
-    wouldAllow: wouldAllow.sort(byCount),
-    unchanged,
-    warnings: warningsOf(observation, proposed, after),
+    evaluated: result.evaluated,
+    wouldDeny: impacts(result.wouldDeny),
+    wouldAllow: impacts(result.wouldAllow),
+    unchanged: result.unchanged,
+    warnings: [...warningsOf(observation, proposed, attachedTo(before, after, proposed)), ...askWarnings(result.wouldAsk)],
   };
 }
 
-/** The stored policies with the proposed ones in their place. */
-function overlay(stored: PolicySet, proposed: readonly Resource[]): PolicySet {
-  const same = (a: Resource, b: Resource) => a.kind === b.kind && a.metadata.namespace === b.metadata.namespace && a.metadata.name === b.metadata.name;
-  const merge = <R extends Resource>(present: readonly R[], kind: R['kind']): R[] => {
-    const fresh = proposed.filter((object): object is R => object.kind === kind);
-    return [...present.filter((object) => !fresh.some((item) => same(item, object))), ...fresh];
-  };
-  return {
-    mesh: proposed.find((object) => object.kind === 'Mesh')?.spec ?? stored.mesh,
-    authorizationPolicies: merge<AuthorizationPolicy>(stored.authorizationPolicies, 'AuthorizationPolicy'),
-    peerAuthentications: merge<PeerAuthentication>(stored.peerAuthentications, 'PeerAuthentication'),
-    requestAuthentications: merge<RequestAuthentication>(stored.requestAuthentications, 'RequestAuthentication'),
-    services: merge<Service>(stored.services, 'Service'),
-  };
+/** The proposed policies with the services that they may be attached to. */
+function attachedTo(before: PolicySet, after: ReturnType<typeof overlay>, proposed: readonly Resource[]): PolicySet {
+  const services = proposed.filter((object) => object.kind === 'Service');
+  return { ...after, requestAuthentications: after.requestAuthentications ?? [], services: [...services, ...before.services] };
 }
 
-/** Inbound flows whose workload still exists. Calls refused before policy (broken paths, failed peers) have no verdict to replay. */
-function replayable(observation: Observation): { flow: Flow; workload: MeshWorkload }[] {
-  const byName = new Map(observation.mesh.workloads.map((workload) => [`${workload.namespace}/${workload.name}`, workload]));
-  return observation.flows.flatMap((flow) => {
-    const workload = byName.get(`${flow.destination.namespace}/${flow.destination.workload ?? ''}`);
-    const decided = flow.verdict === 'allowed' || flow.reason === 'policy-deny' || flow.reason === 'policy-no-allow' || flow.reason === 'plaintext-refused' || flow.reason === 'upstream-unreachable';
-    return flow.side === 'inbound' && workload && decided ? [{ flow, workload }] : [];
-  });
+/** What was allowed, or denied, and would be for an external authorizer to say: no replay knows its answer. */
+function askWarnings(asked: readonly ReplayedFlow[]): Warnings {
+  const byProvider = Map.groupBy(asked, ({ after }) => after.provider ?? '');
+  return [...byProvider].map(([provider, flows]) => ({
+    code: 'would-ask',
+    message: `${flows.reduce((sum, { flow }) => sum + flow.count, 0)} calls would be for the authorizer ${provider} to allow or deny`,
+    remedy: `make sure that ${provider} answers: a call that it does not answer is denied`,
+  }));
 }
 
-function replay(flow: Flow, workload: MeshWorkload, policies: PolicySet): Verdict {
-  const compiled = compileFor(workload, policies);
-  const { mode, policy } = effectiveMtls(compiled, flow.destination.port);
-  if (mode === 'STRICT' && flow.mtls === 'plaintext') return { effect: 'DENY', policy, explanation: `port ${flow.destination.port} is STRICT and the peer speaks plaintext` };
-  const { decision } = decideTarget(compiled, requestOf(flow, workload));
-  return { ...decision, effect: decision.effect === 'DENY' ? 'DENY' : 'ALLOW' };
-}
-
-/** The recorded call as the evaluator takes it. Hosts and headers are not recorded, so rules on them see none. */
-function requestOf(flow: Flow, workload: MeshWorkload): RawRequest {
-  const common = { source: flow.source, destination: { ip: workload.address, port: flow.destination.port } };
-  if (flow.protocol === 'tcp' || flow.method === null) return { protocol: 'tcp', ...common };
-  const host = flow.destination.service === null ? '' : `${flow.destination.service}.${flow.destination.namespace}`;
-  return { protocol: 'http', ...common, http: { method: flow.method, host, target: flow.samplePath ?? flow.path ?? '/', headers: {} } };
-}
-
-function impactOf(flow: Flow, verdict: Verdict, observation: Observation): Impact {
+function impactOf({ flow, after, approximate }: ReplayedFlow, observation: Observation): Impact {
   const { namespace, workload, service, port } = flow.destination;
   return {
     source: { ...flow.source, workload: sourceOf(flow, observation.mesh).workload },
@@ -96,9 +57,9 @@ function impactOf(flow: Flow, verdict: Verdict, observation: Observation): Impac
     mtls: flow.mtls,
     requests: flow.count,
     lastSeen: new Date(flow.lastSeen).toISOString(),
-    explanation: verdict.explanation,
-    policy: verdict.policy,
-    approximate: flow.path !== flow.samplePath,
+    explanation: after.explanation,
+    policy: after.policy,
+    approximate: approximate.length > 0,
   };
 }
 
@@ -145,8 +106,8 @@ function blindSpots(object: Resource, id: string): Warnings {
   const asks = object.spec.provider === undefined
     ? []
     : [{ code: 'external-authorizer', message: `${id} asks ${object.spec.provider.name}, whose answers nobody knows beforehand: calls that it would refuse are not foreseen here`, remedy: 'look at what the authorizer itself logs' }];
-  if (!/"(notH|h)osts"|"(notR|r)emoteIpBlocks"|"(notR|r)equestPrincipals"|remote\.ip|request\.(headers|auth)|connection\.sni/.test(JSON.stringify(object.spec))) return asks;
-  return [...asks, { code: 'not-recorded', message: `${id} has rules on hosts, headers, tokens, clients behind proxies or SNI, which flows do not record`, remedy }];
+  const fields = unrecordedIn(object);
+  return fields.length === 0 ? asks : [...asks, { code: 'not-recorded', message: `${id} has rules on ${fields.join(', ')}, which flows do not record`, remedy }];
 }
 
 /** Somebody who comes in plaintext has no identity: an ALLOW by identity would cut it off. Never in silence. */
