@@ -123,7 +123,8 @@ describe('a preview', () => {
     const custom = doc('AuthorizationPolicy', 'ask', 'shop', { selector: { matchLabels: { app: 'web' } }, action: 'CUSTOM', provider: { name: 'authz' }, rules: [{}] });
     await proxy.report([{ destination: { namespace: 'shop', workload: 'web', service: null, port: 80 }, count: 4 }]);
     const asking = await preview(`${mesh}\n---\n${custom}`);
-    expect(asking.warnings.map(({ code }) => code)).toEqual(['external-authorizer']);
-    expect([asking.unchanged.allowed, asking.wouldDeny, asking.wouldAllow]).toEqual([4, [], []]);
+    expect(asking.warnings.map(({ code }) => code)).toEqual(['external-authorizer', 'would-ask']);
+    expect(asking.warnings[1]?.message).toContain('4 calls would be for the authorizer authz');
+    expect([asking.evaluated, asking.unchanged.allowed, asking.wouldDeny, asking.wouldAllow]).toEqual([4, 0, [], []]);
   });
 });
