@@ -27,7 +27,7 @@ const KNOWN_FORMATS = new Set(['date-time', 'ipv4', 'ipv6']);
 export function structural(schema: Schema): Schema {
   const variants = schema.oneOf ?? schema.anyOf;
   if (variants !== undefined) return alternatives(schema, variants);
-  const { $schema: _, propertyNames: __, cel, listMapKey, ...kept } = schema;
+  const { $schema: _, propertyNames: __, keys: ___, cel, listMapKey, ...kept } = schema;
   const out: Schema = { ...kept };
   if (out.type === 'integer') dropSafeIntegerLimits(out);
   if (KNOWN_FORMATS.has(out.format ?? '')) delete out['pattern'];

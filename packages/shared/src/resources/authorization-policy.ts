@@ -57,9 +57,28 @@ const operation = notEmpty(
 const CONDITION_KEY =
   /^((source|remote)\.ip|source\.(namespace|principal|serviceAccount|trustDomain)|destination\.(ip|port)|connection\.sni|request\.headers\[(:method|:authority|[A-Za-z0-9!#$%&'*+.^_`|~-]+)\]|request\.auth\.(principal|audiences|presenter)|request\.auth\.claims(\[[^[\]]+\]){1,8})$/;
 
+/** What the reference says of the keys; `name` and `a` stand for names. */
+const CONDITION_KEYS: Readonly<Record<string, string>> = {
+  'source.ip': 'address of the direct peer: addresses or CIDRs',
+  'remote.ip': 'address of the client behind the trusted proxies: addresses or CIDRs',
+  'source.namespace': 'as `namespaces` of a source',
+  'source.principal': 'as `principals` of a source',
+  'source.serviceAccount': 'as `serviceAccounts` of a source',
+  'source.trustDomain': 'as `trustDomains` of a source',
+  'destination.ip': 'address that was called: addresses or CIDRs',
+  'destination.port': 'port that was called, in quotes',
+  'connection.sni': 'server name of the TLS handshake',
+  'request.headers[name]': 'a header, each of its values by itself; `*` asks only that it is there. HTTP only',
+  'request.auth.principal': 'as `requestPrincipals` of a source. HTTP only',
+  'request.auth.audiences': 'audiences of the token (`aud`). HTTP only',
+  'request.auth.presenter': 'authorized party of the token (`azp`). HTTP only',
+  'request.auth.claims[a]': 'a claim of the token: its text, or one of the texts of a list. HTTP only',
+  'request.auth.claims[a][b]': 'a claim within a claim, to a depth of eight. HTTP only',
+};
+
 const when = checked(
   z.strictObject({
-    key: z.string().max(512).regex(CONDITION_KEY, 'is not a known condition key; see docs/reference/authorizationpolicies.md for the list').describe('The attribute that is looked at.'),
+    key: z.string().max(512).regex(CONDITION_KEY, 'is not a known condition key; see docs/reference/authorizationpolicies.md for the list').meta({ description: 'The attribute that is looked at; the keys are below.', keys: CONDITION_KEYS }),
     values: stringList.optional().describe('One of these must match.'),
     notValues: stringList.optional().describe('None of these may match.'),
   }),
@@ -126,7 +145,7 @@ export const authorizationPolicySpec = checked(
     places: refusedByCustom,
     celMessage: `the sources of a CUSTOM policy cannot use ${CUSTOM_REFUSES.join(', ')}: the authorizer is asked before they are known`,
   },
-);
+).describe('Who may reach which workload, and how: Istio’s `AuthorizationPolicy` by name and meaning, with `enforcement`.');
 
 export type AuthorizationPolicySpec = z.infer<typeof authorizationPolicySpec>;
 export type AuthorizationRule = NonNullable<AuthorizationPolicySpec['rules']>[number];

@@ -47,7 +47,7 @@ export const workloadSpec = z.strictObject({
     .max(64)
     .default([])
     .describe('Where the workload’s own calls enter its proxy.'),
-});
+}).describe('One running application with its identity, its address and its ports.');
 
 export const serviceSpec = z.strictObject({
   selector: selectorLabels.describe('Labels of the workloads that it leads to.'),
@@ -61,7 +61,7 @@ export const serviceSpec = z.strictObject({
     .min(1)
     .max(64)
     .describe('Ports of the service.'),
-});
+}).describe('A name for workloads of its namespace, as callers use it.');
 
 const mtlsMode = z.enum(['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT']);
 const MODE = '`STRICT`: mutual TLS only. `PERMISSIVE`: plaintext too. `DISABLE`: plaintext only. `UNSET`: as the wider scope says.';
@@ -74,7 +74,7 @@ export const peerAuthenticationSpec = z.strictObject({
     .meta({ cel: [{ rule: `self.all(port, port.matches('${PORT_PATTERN}'))`, message: 'each key must be a port number' }] })
     .optional()
     .describe('Mode of single ports of the workload. Needs a selector.'),
-});
+}).describe('Whether a workload takes plaintext: Istio’s `PeerAuthentication` by name and meaning.');
 
 const edgeEnd = { namespace: dnsLabel.optional().describe('Namespace; absent: that of this object.') };
 
@@ -89,7 +89,7 @@ export const expectedGraphSpec = z.strictObject({
     )
     .max(5000)
     .describe('Calls that are expected.'),
-});
+}).describe('The calls that somebody expects; the console shows what is missing and what is more.');
 
 function resource<K extends string, S extends z.ZodType>(kind: K, spec: S) {
   return z.strictObject({

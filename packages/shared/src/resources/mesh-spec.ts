@@ -65,7 +65,7 @@ export const meshSpec = z.strictObject({
     })
     .prefault({})
     .describe('The gate before a namespace becomes STRICT.'),
-});
+}).describe('What holds for the mesh as a whole. There is one, with the name `default`.');
 
 export type MeshSpec = z.infer<typeof meshSpec>;
 export type ExtensionProvider = z.infer<typeof extensionProvider>;

@@ -18,7 +18,7 @@ const annotationMap = z.record(z.string().min(1).max(317), z.string().max(4096))
 /** Label selector in Istio's short form. An empty or absent `matchLabels` selects the whole namespace. */
 export const workloadSelector = z
   .strictObject({ matchLabels: selectorLabels.optional().describe('Labels that a workload must have, all of them. Empty or absent: every workload of the namespace.') })
-  .describe('The workloads that this applies to, by their labels. In the root namespace it selects in every namespace. Excludes `targetRefs`.');
+  .describe('The workloads that this applies to, by their labels. In the root namespace it selects in every namespace, but not for a PeerAuthentication.');
 
 /**
  * Gateway API policy attachment (GEP-713): the objects whose traffic the policy applies to. Our proxies serve those of

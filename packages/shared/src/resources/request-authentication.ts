@@ -13,7 +13,7 @@ const headerLocation = z.strictObject({
   prefix: z.string().max(128).optional().describe('Text before the token, such as `Bearer ` with its space.'),
 });
 const claimHeader = z.strictObject({
-  header: headerName.describe('Header that the application gets. What the client sent under this name is removed.'),
+  header: headerName.describe('Header that the application gets.'),
   claim: z.string().min(1).max(256).describe('Claim whose value it carries.'),
 });
 
@@ -42,7 +42,7 @@ export const requestAuthenticationSpec = checked(
     jwtRules: z.array(jwtRule).max(64).default([]).describe('The issuers whose tokens are accepted. A request without a token passes; AuthorizationPolicy may then refuse it.'),
   }),
   attachmentCheck,
-);
+).describe('Whose tokens are valid, where they are found, and what the application gets of them: Istio’s `RequestAuthentication` by name and meaning.');
 
 export type JwtRule = z.infer<typeof jwtRule>;
 
