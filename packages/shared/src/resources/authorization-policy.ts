@@ -69,6 +69,8 @@ const CONDITION_KEYS: Readonly<Record<string, string>> = {
   'destination.port': 'port that was called, in quotes',
   'connection.sni': 'server name of the TLS handshake',
   'request.headers[name]': 'a header, each of its values by itself; `*` asks only that it is there. HTTP only',
+  'request.headers[:method]': 'the method; with `compatibility: istio` alone, elsewhere use `methods` of an operation',
+  'request.headers[:authority]': 'the host; with `compatibility: istio` alone, elsewhere use `hosts` of an operation',
   'request.auth.principal': 'as `requestPrincipals` of a source. HTTP only',
   'request.auth.audiences': 'audiences of the token (`aud`). HTTP only',
   'request.auth.presenter': 'authorized party of the token (`azp`). HTTP only',
