@@ -4,11 +4,13 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { crdFiles } from './crds.ts';
+import { referenceFiles } from './reference.ts';
 
 /**
  * `node tools/generate.ts [--if-needed | --check]`
  *
- * Writes what is generated: the database client (not in git) and the CRD manifests (in git, reviewed as a diff).
+ * Writes what is generated: the database client (not in git), the CRD manifests and the reference (in git, reviewed as
+ * a diff).
  * `--if-needed` makes only the client, and only when the schema changed. `--check` writes nothing and fails, naming
  * each file of git that differs from what its source would generate now.
  */
@@ -38,28 +40,32 @@ function generateClient(ifNeeded: boolean): void {
   writeFileSync(stamp, hash);
 }
 
-function writeManifests(): void {
-  for (const [path, text] of crdFiles()) {
+function committedFiles(): [string, string][] {
+  return [...crdFiles(), ...referenceFiles()];
+}
+
+function writeCommitted(): void {
+  for (const [path, text] of committedFiles()) {
     mkdirSync(dirname(join(ROOT, path)), { recursive: true });
     writeFileSync(join(ROOT, path), text);
   }
 }
 
 /** Files whose content in the clone differs from what their source generates. */
-function staleManifests(): string[] {
-  return [...crdFiles()]
+function staleFiles(): string[] {
+  return committedFiles()
     .filter(([path, text]) => !existsSync(join(ROOT, path)) || readFileSync(join(ROOT, path), 'utf8') !== text)
     .map(([path]) => path);
 }
 
 function main(args: readonly string[]): number {
   if (args.includes('--check')) {
-    const stale = staleManifests();
+    const stale = staleFiles();
     for (const path of stale) console.error(`${path} is not what packages/shared/src/resources generates. Remedy: npm run generate`);
     return stale.length === 0 ? 0 : 1;
   }
   generateClient(args.includes('--if-needed'));
-  if (!args.includes('--if-needed')) writeManifests();
+  if (!args.includes('--if-needed')) writeCommitted();
   return 0;
 }
 

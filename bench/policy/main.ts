@@ -29,10 +29,8 @@ async function main(args: readonly string[]): Promise<number> {
   const sizes = sizesOf(args);
   const measurements: Measurement[] = [];
   for (const mix of MIXES) {
-    for (const size of sizes) {
-      if (!json) console.error(`${mix.name}, ${size} rules …`);
-      measurements.push(...(await measure(mix, size, ENGINES)));
-    }
+    if (!json) console.error(`rules that differ by ${mix.name} …`);
+    measurements.push(...(await measure(mix, sizes, ENGINES)));
   }
   const shapes = measureShapes(sizes);
   const allocation = measureAllocation(Math.max(...sizes.filter((size) => size <= 1_000), 10));
@@ -40,7 +38,7 @@ async function main(args: readonly string[]): Promise<number> {
   const machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, node: process.version, load: loadavg()[0] ?? 0 };
   if (json) console.log(JSON.stringify({ machine, measurements, shapes, allocation, aims }, null, 2));
   else console.log(tables({ machine, measurements, shapes, allocation, aims }));
-  return aims.every((aim) => aim.met) ? 0 : 1;
+  return aims.every((aim) => aim.met || !aim.counts) ? 0 : 1;
 }
 
 process.exitCode = await main(process.argv.slice(2));

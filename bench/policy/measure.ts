@@ -16,38 +16,42 @@ const ROUND_MS = 15;
 const ROUNDS = 11;
 
 interface Contender {
+  readonly rules: number;
   readonly name: string;
   readonly loaded: Loaded;
   readonly compileMs: number;
   readonly batch: number;
+  readonly asks: number;
   readonly samples: number[];
   next: number;
 }
 
 /**
- * Measures all engines on one mix at one size: all verdicts first, which must agree with what is known, then rounds in
- * which the engines take turns, each from where it left off in the list of requests.
+ * Measures all engines on one mix at all sizes: all verdicts first, which must agree with what is known, then rounds in
+ * which engines and sizes take turns, each from where it left off in its list of requests. What else the machine does
+ * meanwhile then falls on all of them alike.
  *
  * @throws Error naming the first request on which an engine is wrong
  */
-export async function measure(mix: Mix, size: number, engines: readonly Engine[]): Promise<Measurement[]> {
-  const rules = rulesOf(mix, size);
-  const asks = asksOf(mix, size);
+export async function measure(mix: Mix, sizes: readonly number[], engines: readonly Engine[]): Promise<Measurement[]> {
   const contenders: Contender[] = [];
-  for (const engine of engines) {
-    const { compileMs, loaded } = await engine.load(rules, asks.map(({ ask }) => ask));
-    const wrong = asks.findIndex(({ allowed }, index) => loaded.decide(index) !== allowed);
-    if (wrong >= 0) throw new Error(`${engine.name} decides request ${wrong} of "${mix.name}" with ${size} rules wrongly: ${JSON.stringify(asks[wrong])}`);
-    contenders.push({ name: engine.name, loaded, compileMs, batch: batchSize(loaded, asks.length), samples: [], next: 0 });
-  }
+  for (const size of sizes) for (const engine of engines) contenders.push(await enter(mix, size, engine));
   for (let round = 0; round < ROUNDS; round += 1) {
     for (let turn = 0; turn < contenders.length; turn += 1) {
-      // Another engine begins each round, so that none always follows the same neighbour.
-      const contender = contenders[(round + turn) % contenders.length];
-      if (contender) runBatch(contender, asks.length);
+      // Another one begins each round, so that none always follows the same neighbour.
+      const contender = contenders[(round * 7 + turn) % contenders.length];
+      if (contender) runBatch(contender);
     }
   }
-  return contenders.map(({ name, compileMs, samples }) => ({ mix: mix.name, rules: size, engine: name, nsPerDecision: median(samples), compileMs }));
+  return contenders.map(({ name, rules, compileMs, samples }) => ({ mix: mix.name, rules, engine: name, nsPerDecision: median(samples), compileMs }));
+}
+
+async function enter(mix: Mix, size: number, engine: Engine): Promise<Contender> {
+  const asks = asksOf(mix, size);
+  const { compileMs, loaded } = await engine.load(rulesOf(mix, size), asks.map(({ ask }) => ask));
+  const wrong = asks.findIndex(({ allowed }, index) => loaded.decide(index) !== allowed);
+  if (wrong >= 0) throw new Error(`${engine.name} decides request ${wrong} of "${mix.name}" with ${size} rules wrongly: ${JSON.stringify(asks[wrong])}`);
+  return { rules: size, name: engine.name, loaded, compileMs, batch: batchSize(loaded, asks.length), asks: asks.length, samples: [], next: 0 };
 }
 
 /** Decisions of one round: even, because allowed and denied requests alternate. Also warms the engine. */
@@ -60,8 +64,8 @@ function batchSize(loaded: Loaded, asks: number): number {
   }
 }
 
-function runBatch(contender: Contender, asks: number): void {
-  const { loaded, batch, next, samples } = contender;
+function runBatch(contender: Contender): void {
+  const { loaded, batch, next, samples, asks } = contender;
   samples.push((spend(loaded, next, batch, asks) * 1e6) / batch);
   contender.next = (next + batch) % asks;
 }

@@ -13,7 +13,7 @@ type PolicyRule = Parameters<typeof compilePolicyRules>[0][number];
 
 interface Shape {
   readonly name: string;
-  readonly rule: (index: number) => PolicyRule;
+  readonly rule: (index: number, size: number) => PolicyRule;
   /** A request that the rule allows, and beside it one that no rule does. */
   readonly path: (index: number) => string;
   readonly headers?: (index: number) => Readonly<Record<string, readonly string[]>>;
@@ -30,6 +30,11 @@ const SHAPES: readonly Shape[] = [
     rule: (index) => ({ when: [{ key: 'request.headers[x-tenant]', values: [`tenant-${index}`] }], ...onPaths('/v1/orders') }),
     path: () => '/v1/orders',
     headers: (index) => ({ accept: ['*/*'], 'user-agent': ['bench'], 'x-tenant': [`tenant-${index}`] }),
+  },
+  {
+    name: 'address block, the last of all',
+    rule: (index, size) => ({ from: [{ source: { ipBlocks: [index === size - 1 ? '10.1.0.0/16' : `172.${index % 256}.${index >> 8}.0/24`] } }], ...onPaths('/v1/orders') }),
+    path: () => '/v1/orders',
   },
   {
     name: 'namespace and prefix',
@@ -53,7 +58,7 @@ export function measureShapes(sizes: readonly number[]): ShapeMeasurement[] {
 
 /** A round of one shape: nanoseconds a decision. Verdicts are checked before the first. */
 function roundOf(shape: Shape, size: number): () => number {
-  const compiled = compilePolicyRules(Array.from({ length: size }, (_, index) => shape.rule(index)));
+  const compiled = compilePolicyRules(Array.from({ length: size }, (_, index) => shape.rule(index, size)));
   const requests = Array.from({ length: ASKS }, (_, turn) => {
     const index = (turn * 7919) % size;
     const principal = shape.principal?.(index) ?? 'cluster.local/ns/shop/sa/checkout';

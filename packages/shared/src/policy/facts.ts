@@ -1,4 +1,5 @@
-import { type Address, intern, parseAddress } from './match.ts';
+import { type Address, parseAddress } from './address.ts';
+import { intern } from './match.ts';
 import { NOBODY, peerIdentity, type PeerIdentity } from './identity.ts';
 import type { PolicyRequest } from './types.ts';
 

@@ -1,5 +1,3 @@
-import ipaddr from 'ipaddr.js';
-
 /** A compiled predicate over one string. */
 export type StringMatch = (value: string) => boolean;
 
@@ -69,7 +67,8 @@ export function isTemplate(pattern: string): boolean {
 function compileTemplate(template: string): StringMatch {
   const segments = template.split('/');
   const rest = segments.indexOf('{**}');
-  if (rest < 0) return (path) => segmentCount(path) === segments.length && headEnd(path, segments) === path.length;
+  // All segments matched and nothing left: the path has as many segments as the template.
+  if (rest < 0) return (path) => headEnd(path, segments) === path.length;
   const head = segments.slice(0, rest);
   const tail = segments.slice(rest + 1);
   // After {**} admission lets only literal segments stand.
@@ -84,42 +83,16 @@ function compileTemplate(template: string): StringMatch {
 /** Where the path's first segments end if they match, else -1. */
 function headEnd(path: string, head: readonly string[]): number {
   let at = 0;
-  for (const [index, wanted] of head.entries()) {
+  for (let index = 0; index < head.length; index += 1) {
+    const wanted = head[index] ?? '';
     if (index > 0) {
       if (path.charCodeAt(at) !== 0x2f) return -1;
       at += 1;
     }
     const slash = path.indexOf('/', at);
     const end = slash < 0 ? path.length : slash;
-    if (wanted === '{*}' ? end === at : path.slice(at, end) !== wanted) return -1;
+    if (wanted === '{*}' ? end === at : end - at !== wanted.length || !path.startsWith(wanted, at)) return -1;
     at = end;
   }
   return at;
-}
-
-function segmentCount(path: string): number {
-  let count = 1;
-  for (let at = path.indexOf('/'); at >= 0; at = path.indexOf('/', at + 1)) count += 1;
-  return count;
-}
-
-/** An address ready to be held against CIDRs; null for text that is none. */
-export type Address = ipaddr.IPv4 | ipaddr.IPv6 | null;
-export type AddressMatch = (address: Address) => boolean;
-
-/** Reads an address once; an IPv4-mapped IPv6 address is the IPv4 one. */
-export function parseAddress(text: string): Address {
-  return ipaddr.isValid(text) ? ipaddr.process(text) : null;
-}
-
-/** A compiled CIDR list. Text that is no address is in no block. */
-export function compileIpBlocks(blocks: readonly string[]): AddressMatch {
-  const ranges = blocks.map(parseBlock);
-  return (address) => address !== null && ranges.some((range) => address.kind() === range[0].kind() && address.match(range));
-}
-
-/** IPv4-mapped blocks are IPv4 blocks, as the addresses that they are held against. */
-function parseBlock(block: string): [ipaddr.IPv4 | ipaddr.IPv6, number] {
-  const [base, bits] = ipaddr.parseCIDR(block.includes('/') ? block : `${block}/${block.includes(':') ? 128 : 32}`);
-  return base instanceof ipaddr.IPv6 && base.isIPv4MappedAddress() && bits >= 96 ? [base.toIPv4Address(), bits - 96] : [base, bits];
 }

@@ -1,7 +1,8 @@
 import type { AuthorizationRule, MeshSpec, RuleCondition, RuleOperation, RuleSource } from '../resources/index.ts';
 import type { Facts } from './facts.ts';
 import { compileAccounts, compileNamespaces, type PeerMatch, principalPatterns, trustDomainPatterns } from './identity.ts';
-import { compileIpBlocks, compilePaths, compileStrings, type StringMatch } from './match.ts';
+import { compileIpBlocks } from './address.ts';
+import { compilePaths, compileStrings, type StringMatch } from './match.ts';
 import { claimValues, compileRequestPrincipals, readToken, type TokenReader } from './token.ts';
 import type { PolicyAction, PolicyRequest } from './types.ts';
 

@@ -34,7 +34,7 @@ export class RuleTable implements RuleFinder {
     for (const rule of (divided?.rest ?? rules).toReversed()) rest = new Entry(rule, known, rest);
     this.#rest = rest;
     this.#probes = divided === null ? NONE : divided.groups.map(([dimension, buckets]) =>
-      makeProbe(dimension, new Map([...buckets].map(([key, bucket]) => [intern(key), new RuleTable(bucket, [...known, dimension])]))));
+      makeProbe(dimension, new Map([...buckets].map(([key, bucket]) => [intern(key), finderOf(bucket, [...known, dimension])]))));
   }
 
   first(facts: Facts): number {
@@ -48,11 +48,17 @@ export class RuleTable implements RuleFinder {
   }
 }
 
+/** A rule that stands alone needs no table around it: with thousands of rules that is a line of memory less to fetch. */
+function finderOf(rules: readonly IndexedRule[], known: readonly Dimension[]): RuleFinder {
+  const [only] = rules;
+  return only !== undefined && rules.length === 1 ? new Entry(only, known, null) : new RuleTable(rules, known);
+}
+
 /**
  * A rule at its place in the table. What is left to ask of the usual rule (an identity, a method, a path) is compared
  * here, without walking its tree of functions: each step there is a line of memory that thousands of rules do not share.
  */
-class Entry {
+class Entry implements RuleFinder {
   readonly ordinal: number;
   readonly next: Entry | null;
   readonly #test: Predicate | null;
@@ -68,6 +74,10 @@ class Entry {
     this.#test = open === null ? rule.test : null;
     [this.#first, this.#firstValue] = open?.[0] ?? [null, ''];
     [this.#second, this.#secondValue] = open?.[1] ?? [null, ''];
+  }
+
+  first(facts: Facts): number {
+    return this.matches(facts) ? this.ordinal : -1;
   }
 
   matches(facts: Facts): boolean {

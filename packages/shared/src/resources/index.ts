@@ -1,3 +1,4 @@
+export type { CelRule } from './checks.ts';
 export * from './meta.ts';
 export * from './kinds.ts';
 export type {

@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { API_VERSION, dnsLabel, objectMeta, port, status, workloadSelector } from './meta.ts';
 import { authorizationPolicySpec } from './authorization-policy.ts';
-import { isPort } from './match.ts';
+import { atMost } from './checks.ts';
+import { PORT_PATTERN, portText } from './match.ts';
 import { meshSpec } from './mesh-spec.ts';
+import { API_VERSION, dnsLabel, objectMeta, port, selectorLabels, status, workloadSelector } from './meta.ts';
 import { requestAuthenticationSpec } from './request-authentication.ts';
 
 const protocol = z.enum(['http', 'tcp']);
-
 /** Where a proxy finds or offers a local application: a Unix socket or a loopback address. */
 const localEndpoint = z
   .string()
@@ -16,54 +16,80 @@ const localEndpoint = z
     'must be unix:/absolute/path or a loopback host:port; an application behind the proxy may not listen elsewhere',
   );
 
+const listen = localEndpoint.describe('Where the proxy takes the workload’s calls: `unix:/path` or a loopback `host:port`.');
+
 export const workloadSpec = z.strictObject({
-  serviceAccount: dnsLabel,
-  /** Name of the proxy that serves this workload. Absent: known, but outside the mesh. */
-  proxy: dnsLabel.optional(),
-  /** The address at which peers reach it. */
-  address: z.union([z.ipv4(), z.ipv6()]),
-  inbound: z.array(z.strictObject({ port, protocol, app: localEndpoint })).max(64).default([]),
-  /** Where the workload's own calls enter its proxy: HTTP is routed by Host, TCP goes to one named service. */
+  serviceAccount: dnsLabel.describe('Service account of the workload: the last part of its identity.'),
+  proxy: dnsLabel.optional().describe('Name of the proxy that serves this workload. Absent: known, but outside the mesh.'),
+  address: z.union([z.ipv4(), z.ipv6()]).describe('The address at which peers reach it.'),
+  inbound: z
+    .array(z.strictObject({
+      port: port.describe('Port at which peers reach it.'),
+      protocol: protocol.describe('What is spoken on it. Only `http` knows methods, paths and tokens.'),
+      app: localEndpoint.describe('Where the application listens: `unix:/path` or a loopback `host:port`.'),
+    }))
+    .max(64)
+    .default([])
+    .describe('Ports that the proxy serves.'),
   outbound: z
     .array(
       z.discriminatedUnion('protocol', [
-        z.strictObject({ protocol: z.literal('http'), listen: localEndpoint }),
-        z.strictObject({ protocol: z.literal('tcp'), listen: localEndpoint, service: dnsLabel, namespace: dnsLabel, port }),
+        z.strictObject({ protocol: z.literal('http').describe('`http`: routed by the Host header. `tcp`: goes to one service.'), listen }),
+        z.strictObject({
+          protocol: z.literal('tcp'),
+          listen,
+          service: dnsLabel.describe('With `tcp`: name of the service.'),
+          namespace: dnsLabel.describe('With `tcp`: namespace of the service.'),
+          port: port.describe('With `tcp`: port of the service.'),
+        }),
       ]),
     )
     .max(64)
-    .default([]),
-});
+    .default([])
+    .describe('Where the workload’s own calls enter its proxy.'),
+}).describe('One running application with its identity, its address and its ports.');
 
 export const serviceSpec = z.strictObject({
-  selector: z.record(z.string().max(317), z.string().max(63)),
+  selector: selectorLabels.describe('Labels of the workloads that it leads to.'),
   ports: z
-    .array(z.strictObject({ name: dnsLabel.optional(), port, targetPort: port.optional(), protocol: protocol.default('http') }))
+    .array(z.strictObject({
+      name: dnsLabel.optional().describe('Name of the port.'),
+      port: port.describe('Port that clients use.'),
+      targetPort: port.optional().describe('Port of the workload; absent: the same.'),
+      protocol: protocol.default('http').describe('What is spoken on it.'),
+    }))
     .min(1)
-    .max(64),
-});
+    .max(64)
+    .describe('Ports of the service.'),
+}).describe('A name for workloads of its namespace, as callers use it.');
 
 const mtlsMode = z.enum(['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT']);
+const MODE = '`STRICT`: mutual TLS only. `PERMISSIVE`: plaintext too. `DISABLE`: plaintext only. `UNSET`: as the wider scope says.';
 
+/** Istio v1 `PeerAuthentication.spec` by name and meaning. */
 export const peerAuthenticationSpec = z.strictObject({
   selector: workloadSelector.optional(),
-  mtls: z.strictObject({ mode: mtlsMode }).optional(),
-  portLevelMtls: z
-    .record(z.string().refine(isPort, 'must be a port number'), z.strictObject({ mode: mtlsMode }))
-    .optional(),
-});
+  mtls: z.strictObject({ mode: mtlsMode.describe(MODE) }).optional().describe('Mode of all ports. Workload beats namespace beats mesh; the oldest wins within a scope. Without any: PERMISSIVE.'),
+  portLevelMtls: atMost(z.record(portText, z.strictObject({ mode: mtlsMode.describe(MODE) })), 64)
+    .meta({ cel: [{ rule: `self.all(port, port.matches('${PORT_PATTERN}'))`, message: 'each key must be a port number' }] })
+    .optional()
+    .describe('Mode of single ports of the workload. Needs a selector.'),
+}).describe('Whether a workload takes plaintext: Istio’s `PeerAuthentication` by name and meaning.');
+
+const edgeEnd = { namespace: dnsLabel.optional().describe('Namespace; absent: that of this object.') };
 
 export const expectedGraphSpec = z.strictObject({
   edges: z
     .array(
       z.strictObject({
-        from: z.strictObject({ namespace: dnsLabel.optional(), serviceAccount: dnsLabel }),
-        to: z.strictObject({ namespace: dnsLabel.optional(), service: dnsLabel, port: port.optional() }),
-        description: z.string().max(256).optional(),
+        from: z.strictObject({ ...edgeEnd, serviceAccount: dnsLabel.describe('Service account of the caller.') }).describe('Who calls.'),
+        to: z.strictObject({ ...edgeEnd, service: dnsLabel.describe('Service that is called.'), port: port.optional().describe('Its port; absent: any.') }).describe('Who is called.'),
+        description: z.string().max(256).optional().describe('Why this call is expected.'),
       }),
     )
-    .max(5000),
-});
+    .max(5000)
+    .describe('Calls that are expected.'),
+}).describe('The calls that somebody expects; the console shows what is missing and what is more.');
 
 function resource<K extends string, S extends z.ZodType>(kind: K, spec: S) {
   return z.strictObject({

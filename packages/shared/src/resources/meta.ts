@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { atMost, type FieldCheck } from './checks.ts';
 
 export const API_VERSION = 'sallyport.dev/v1alpha1';
 
@@ -10,32 +11,46 @@ export const dnsLabel = z
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, 'must be a lower-case RFC 1123 label (letters, digits, dashes)');
 
 const labelMap = z.record(z.string().min(1).max(317), z.string().max(63));
+/** Labels that something selects by. */
+export const selectorLabels = atMost(labelMap, 64);
 const annotationMap = z.record(z.string().min(1).max(317), z.string().max(4096));
 
 /** Label selector in Istio's short form. An empty or absent `matchLabels` selects the whole namespace. */
-export const workloadSelector = z.strictObject({ matchLabels: labelMap.optional() });
+export const workloadSelector = z
+  .strictObject({ matchLabels: selectorLabels.optional().describe('Labels that a workload must have, all of them. Empty or absent: every workload of the namespace.') })
+  .describe('The workloads that this applies to, by their labels. In the root namespace it selects in every namespace, but not for a PeerAuthentication.');
 
 /**
  * Gateway API policy attachment (GEP-713): the objects whose traffic the policy applies to. Our proxies serve those of
  * kind Service; the other kinds are Istio's, and only `compatibility: istio` takes them, to no effect, as its sidecars do.
  */
-export const targetRefs = z
+const targetRefs = z
   .array(
     z.strictObject({
-      group: z.enum(['', 'sallyport.dev', 'gateway.networking.k8s.io', 'networking.istio.io']).default('sallyport.dev'),
-      kind: z.enum(['Service', 'Gateway', 'GatewayClass', 'ServiceEntry']),
-      name: dnsLabel,
-      namespace: dnsLabel.optional(),
+      group: z.enum(['', 'sallyport.dev', 'gateway.networking.k8s.io', 'networking.istio.io']).default('sallyport.dev').describe('API group of the object.'),
+      kind: z.enum(['Service', 'Gateway', 'GatewayClass', 'ServiceEntry']).describe('Kind of the object. Our proxies serve `Service`.'),
+      name: dnsLabel.describe('Name of the object.'),
+      namespace: dnsLabel.optional().describe('Namespace of the object; absent: the policy’s own, and no other is allowed.'),
     }),
   )
   .min(1)
   .max(16)
-  .optional();
+  .optional()
+  .describe('The objects whose traffic this applies to (Gateway API, GEP-713). Excludes `selector`.');
+
+/** What both kinds of policy are attached by. */
+export const attachment = { selector: workloadSelector.optional(), targetRefs } as const;
+export const attachmentCheck: FieldCheck<{ readonly selector?: unknown; readonly targetRefs?: unknown }> = {
+  test: (spec) => spec.selector === undefined || spec.targetRefs === undefined,
+  cel: '!(has(self.selector) && has(self.targetRefs))',
+  field: 'targetRefs',
+  message: 'selector and targetRefs exclude each other',
+};
 
 export const port = z.int().min(1).max(65535);
 
 /** A Go-style duration such as `90s`, `10m`, `24h`. */
-export const duration = z.string().regex(/^[1-9][0-9]{0,6}(ms|s|m|h)$/, 'must be a duration such as 90s, 10m or 24h');
+export const duration = z.string().max(9).regex(/^[1-9][0-9]{0,6}(ms|s|m|h)$/, 'must be a duration such as 90s, 10m or 24h');
 
 /** Milliseconds of a {@link duration} that already passed its schema. */
 export function durationMs(text: string): number {
@@ -62,21 +77,27 @@ export const objectMeta = z.strictObject({
 export type ObjectMeta = z.infer<typeof objectMeta>;
 
 export const condition = z.strictObject({
-  type: z.string(),
-  status: z.enum(['True', 'False', 'Unknown']),
-  reason: z.string(),
-  message: z.string(),
-  lastTransitionTime: z.iso.datetime(),
-  observedGeneration: z.int(),
+  type: z.string().describe('What is told, such as `Accepted` or `Programmed`.'),
+  status: z.enum(['True', 'False', 'Unknown']).describe('Whether it holds; `Unknown` when it could not be told.'),
+  reason: z.string().describe('One word for programs.'),
+  message: z.string().describe('A sentence for people.'),
+  lastTransitionTime: z.iso.datetime().describe('When the status last changed.'),
+  observedGeneration: z.int().describe('The generation of `spec` that this is about.'),
 });
 export type Condition = z.infer<typeof condition>;
 
 /** Status of every kind: Gateway API's conditions (GEP-1364) and, for what proxies run, their acknowledgements. */
 export const status = z.strictObject({
-  observedGeneration: z.int().optional(),
-  conditions: z.array(condition).optional(),
+  observedGeneration: z.int().optional().describe('The newest generation of `spec` that was taken up.'),
+  conditions: z.array(condition).meta({ listMapKey: 'type' }).optional().describe('What holds of the object, one entry for each type.'),
   proxies: z
-    .strictObject({ target: z.int(), acked: z.int(), nacked: z.int(), pending: z.array(z.string()).optional() })
-    .optional(),
+    .strictObject({
+      target: z.int().describe('Proxies that should have it.'),
+      acked: z.int().describe('Proxies that run it.'),
+      nacked: z.int().describe('Proxies that refused it.'),
+      pending: z.array(z.string()).optional().describe('Names of proxies that have not answered.'),
+    })
+    .optional()
+    .describe('How far it has come among the proxies.'),
 });
 export type Status = z.infer<typeof status>;

@@ -38,7 +38,10 @@ describe('parseManifest', () => {
     ['a kind that is not one', policy('{}').replace('AuthorizationPolicy', 'Policy'), /kind must be one of/],
     ['a missing namespace', policy('{}').replace(', namespace: shop', ''), /metadata\.namespace: is required/],
     ['broken YAML', 'a: [1', /document 1: not valid YAML/],
-    ['a repeated key', policy('{action: ALLOW, action: DENY}'), /not valid YAML/],
+    ['a repeated key', policy('{action: ALLOW, action: DENY}'), /not valid YAML: the key "action" is given twice at line 4, column 23/],
+    ['a key that is repeated in another form', policy('{8080: a, "8080": b}'), /the key "8080" is given twice/],
+    ['a key that is no text', policy('{[a]: b}'), /a key must be plain text/],
+    ['too many unknown fields', policy(`{${Array.from({ length: 12 }, (_, n) => `x${n}: 1`).join(', ')}}`), /"x9" and 2 more; remove/],
     ['an application that others could reach', 'apiVersion: sallyport.dev/v1alpha1\nkind: Workload\nmetadata: {name: a, namespace: b}\nspec: {serviceAccount: a, address: 10.0.0.1, inbound: [{port: 1, protocol: http, app: "0.0.0.0:80"}]}', /inbound\[0\]\.app: must be unix/],
   ])('names the place of %s', (_name, text, message) => {
     expect(problems(text)).toMatch(message);
@@ -46,6 +49,12 @@ describe('parseManifest', () => {
 
   it('lists the problems of every document at once', () => {
     expect(problems(`${policy('{x: 1}')}---\n${policy('{y: 1}')}`).split('\n')).toHaveLength(2);
+  });
+
+  // The parser's own comparison of keys takes a minute for these.
+  it('reads many keys and many errors', () => {
+    expect(problems(Array.from({ length: 50_000 }, (_, n) => `k${n}: 1`).join('\n'))).toMatch(/apiVersion must be/);
+    expect(problems('!a '.repeat(100_000))).toMatch(/at most one tag at line 1, column 4$/);
   });
 
   it('refuses what is too large, and an expansion of aliases', () => {

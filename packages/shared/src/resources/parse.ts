@@ -1,7 +1,7 @@
-import { type Document, parseAllDocuments } from 'yaml';
 import type { z } from 'zod';
 import { KINDS, type Kind, type Resource } from './kinds.ts';
 import { API_VERSION } from './meta.ts';
+import { readYaml } from './yaml.ts';
 
 /** One thing wrong with a resource: where, what, and what to do about it. */
 export interface ResourceProblem {
@@ -29,6 +29,7 @@ export function formatProblem(problem: ResourceProblem): string {
 
 export const MAX_MANIFEST_BYTES = 1024 * 1024;
 const MAX_DOCUMENTS = 1000;
+const SHOWN_KEYS = 10;
 
 /**
  * Reads a manifest of one or more YAML or JSON documents.
@@ -58,31 +59,16 @@ export interface Documents {
  */
 export function readDocuments(text: string, maxBytes: number): Documents {
   if (Buffer.byteLength(text) > maxBytes) throw fail('manifest', `is larger than ${maxBytes} bytes; split it into several files`);
-  const parsed = parseAllDocuments(text, { uniqueKeys: true, strict: true });
+  const parsed = readYaml(text);
   if (parsed.length > MAX_DOCUMENTS) throw fail('manifest', `has more than ${MAX_DOCUMENTS} documents; split it`);
   const problems: ResourceProblem[] = [];
   const documents: { label: string; value: unknown }[] = [];
   parsed.forEach((document, index) => {
     const label = `document ${index + 1}`;
-    const error = document.errors[0];
-    if (error) {
-      problems.push({ resource: label, field: '', message: `not valid YAML: ${error.message.split('\n')[0] ?? ''}` });
-      return;
-    }
-    const value = expand(document);
-    if (value instanceof Error) problems.push({ resource: label, field: '', message: `its aliases expand too far: ${value.message}` });
-    else if (value !== null && value !== undefined) documents.push({ label, value });
+    if ('problem' in document) problems.push({ resource: label, field: '', message: document.problem });
+    else if (document.value !== null && document.value !== undefined) documents.push({ label, value: document.value });
   });
   return { documents, problems };
-}
-
-/** A document as plain values; an error when its aliases expand to more than is sane ("billion laughs"). */
-function expand(document: Document.Parsed): unknown {
-  try {
-    return document.toJS({ maxAliasCount: 50 });
-  } catch (error) {
-    return error instanceof Error ? error : new Error('unknown');
-  }
 }
 
 function collect(value: unknown, label: string, resources: Resource[], problems: ResourceProblem[]): void {
@@ -146,7 +132,8 @@ function toProblem(resource: string, issue: z.core.$ZodIssue): ResourceProblem {
     .join('')
     .replace(/^\./, '');
   if (issue.code === 'unrecognized_keys') {
-    return { resource, field, message: `unknown field ${issue.keys.map((key) => `"${key}"`).join(', ')}; remove it or correct its spelling` };
+    const more = issue.keys.length > SHOWN_KEYS ? ` and ${issue.keys.length - SHOWN_KEYS} more` : '';
+    return { resource, field, message: `unknown field ${issue.keys.slice(0, SHOWN_KEYS).map((key) => `"${key}"`).join(', ')}${more}; remove it or correct its spelling` };
   }
   return { resource, field, message: issue.message };
 }

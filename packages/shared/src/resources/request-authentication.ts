@@ -1,44 +1,48 @@
 import { z } from 'zod';
+import { checked } from './checks.ts';
 import { stringList } from './match.ts';
-import { duration, targetRefs, workloadSelector } from './meta.ts';
+import { attachment, attachmentCheck, duration } from './meta.ts';
 
 const headerName = z.string().min(1).max(128).regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'must be an HTTP header name');
 const name = z.string().min(1).max(128).regex(/^[\x21-\x7e]+$/, 'must be printable without spaces');
 /** A set of public keys as RFC 7517 writes it; checked as JSON here and as keys where they are used. */
 const jwks = z.string().min(2).max(64 * 1024).refine(isJwks, 'must be a JSON Web Key Set: {"keys": [...]}');
 
-const jwtRule = z
-  .strictObject({
-    issuer: z.string().min(1).max(512),
-    /** Empty or absent: any audience. */
-    audiences: z.array(z.string().min(1).max(512)).max(64).optional(),
-    /** Absent, with `jwks` absent too: found by OpenID discovery from the issuer. */
-    jwksUri: z.url({ protocol: /^https?$/ }).max(2048).optional(),
-    jwks: jwks.optional(),
-    fromHeaders: z.array(z.strictObject({ name: headerName, prefix: z.string().max(128).optional() })).max(16).optional(),
-    fromParams: z.array(name).max(16).optional(),
-    fromCookies: z.array(name).max(16).optional(),
-    outputPayloadToHeader: headerName.optional(),
-    outputClaimToHeaders: z.array(z.strictObject({ header: headerName, claim: z.string().min(1).max(256) })).max(32).optional(),
-    forwardOriginalToken: z.boolean().optional(),
-    /** Claims whose text is a list divided by spaces, besides `scope` and `permission`. */
-    spaceDelimitedClaims: stringList.max(32).optional(),
-    /** How long the operator waits for `jwksUri`. Istio's default. */
-    timeout: duration.default('5s'),
-  })
-  .refine((rule) => rule.jwks === undefined || rule.jwksUri === undefined, { path: ['jwksUri'], message: 'jwks and jwksUri exclude each other' });
+const headerLocation = z.strictObject({
+  name: headerName.describe('Header that holds the token.'),
+  prefix: z.string().max(128).optional().describe('Text before the token, such as `Bearer ` with its space.'),
+});
+const claimHeader = z.strictObject({
+  header: headerName.describe('Header that the application gets.'),
+  claim: z.string().min(1).max(256).describe('Claim whose value it carries.'),
+});
+
+const jwtRule = checked(
+  z.strictObject({
+    issuer: z.string().min(1).max(512).describe('The `iss` claim of the tokens that this rule accepts.'),
+    audiences: z.array(z.string().min(1).max(512)).max(64).optional().describe('A token must be for one of these (`aud`). Empty or absent: any audience.'),
+    jwksUri: z.url({ protocol: /^https?$/ }).max(2048).meta({ pattern: '^[Hh][Tt][Tt][Pp][Ss]?:' }).optional().describe('Where the operator fetches the keys. Absent, with `jwks` absent too: found by OpenID discovery from the issuer.'),
+    jwks: jwks.optional().describe('The keys themselves, as a JSON Web Key Set. Excludes `jwksUri`.'),
+    fromHeaders: z.array(headerLocation).max(16).optional().describe('Headers to look in. With no location at all: `Authorization: Bearer`, then the parameter `access_token`.'),
+    fromParams: z.array(name).max(16).optional().describe('Query parameters to look in.'),
+    fromCookies: z.array(name).max(16).optional().describe('Cookies to look in.'),
+    outputPayloadToHeader: headerName.optional().describe('Header that carries the token’s payload to the application, in base64url.'),
+    outputClaimToHeaders: z.array(claimHeader).max(32).optional().describe('Claims that are passed to the application.'),
+    forwardOriginalToken: z.boolean().optional().describe('Whether the application gets the token itself. Default: no.'),
+    spaceDelimitedClaims: stringList.max(32).optional().describe('Claims whose text is a list divided by spaces, besides `scope` and `permission`.'),
+    timeout: duration.default('5s').describe('How long the operator waits for `jwksUri`.'),
+  }),
+  { test: (rule) => rule.jwks === undefined || rule.jwksUri === undefined, cel: '!(has(self.jwks) && has(self.jwksUri))', field: 'jwksUri', message: 'jwks and jwksUri exclude each other' },
+);
 
 /** Istio v1 `RequestAuthentication.spec` by name and meaning. */
-export const requestAuthenticationSpec = z
-  .strictObject({
-    selector: workloadSelector.optional(),
-    targetRefs,
-    jwtRules: z.array(jwtRule).max(64).default([]),
-  })
-  .refine((spec) => spec.selector === undefined || spec.targetRefs === undefined, {
-    path: ['targetRefs'],
-    message: 'selector and targetRefs exclude each other',
-  });
+export const requestAuthenticationSpec = checked(
+  z.strictObject({
+    ...attachment,
+    jwtRules: z.array(jwtRule).max(64).default([]).describe('The issuers whose tokens are accepted. A request without a token passes; AuthorizationPolicy may then refuse it.'),
+  }),
+  attachmentCheck,
+).describe('Whose tokens are valid, where they are found, and what the application gets of them: Istio’s `RequestAuthentication` by name and meaning.');
 
 export type JwtRule = z.infer<typeof jwtRule>;
 

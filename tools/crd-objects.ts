@@ -1,0 +1,107 @@
+import { API_VERSION, type Kind } from '@sallyport/shared/resources';
+
+/** An object, and what each of the two checks must say of it. */
+export interface SampleObject {
+  readonly name: string;
+  readonly kind: Kind;
+  readonly spec: unknown;
+  readonly metadata?: object;
+  /** What the store, the API and the command line say. */
+  readonly zod: 'takes' | 'refuses';
+  /** What the API server of Kubernetes says by the CRD; where it takes what zod refuses, `why` says so. */
+  readonly crd: 'takes' | 'refuses' | 'prunes';
+  readonly why?: string;
+}
+
+const both = (verdict: 'takes' | 'refuses') => ({ zod: verdict, crd: verdict }) as const;
+const onlyZod = (why: string) => ({ zod: 'refuses', crd: 'takes', why }) as const;
+const COST = 'a CEL rule over all values of all rules would exceed the API server’s cost limit';
+
+function policy(name: string, spec: object, verdict: Pick<SampleObject, 'zod' | 'crd' | 'why'>): SampleObject {
+  return { name, kind: 'AuthorizationPolicy', spec, ...verdict };
+}
+const from = (source: object) => ({ rules: [{ from: [{ source }] }] });
+const paths = (...values: string[]) => ({ rules: [{ to: [{ operation: { paths: values } }] }] });
+const provider = { name: 'gate' };
+const http = { service: 'authz', port: 80 };
+const mesh = (name: string, spec: object, verdict: Pick<SampleObject, 'zod' | 'crd' | 'why'>): SampleObject => ({ name, kind: 'Mesh', spec: { trustDomain: 'td', ...spec }, ...verdict });
+const peer = (name: string, spec: object, verdict: Pick<SampleObject, 'zod' | 'crd' | 'why'>): SampleObject => ({ name, kind: 'PeerAuthentication', spec, ...verdict });
+const jwt = (name: string, rule: object, verdict: Pick<SampleObject, 'zod' | 'crd' | 'why'>): SampleObject =>
+  ({ name, kind: 'RequestAuthentication', spec: { jwtRules: [{ issuer: 'i', ...rule }] }, ...verdict });
+
+const POLICIES: readonly SampleObject[] = [
+  policy('nothing: an ALLOW that matches nothing', {}, both('takes')),
+  policy('one empty rule', { action: 'DENY', rules: [{}] }, both('takes')),
+  policy('a DENY without rules', { action: 'DENY' }, both('refuses')),
+  policy('an AUDIT with an empty list', { action: 'AUDIT', rules: [] }, both('refuses')),
+  policy('CUSTOM', { action: 'CUSTOM', provider, rules: [{ to: [{ operation: { paths: ['/a'] } }] }] }, both('takes')),
+  policy('CUSTOM without a provider', { action: 'CUSTOM', rules: [{}] }, both('refuses')),
+  policy('a provider without CUSTOM', { provider, rules: [{}] }, both('refuses')),
+  policy('CUSTOM as a dry run', { action: 'CUSTOM', provider, enforcement: 'DryRun', rules: [{}] }, both('refuses')),
+  policy('CUSTOM by address', { action: 'CUSTOM', provider, ...from({ ipBlocks: ['10.0.0.0/8'] }) }, both('takes')),
+  ...['principals', 'notPrincipals', 'serviceAccounts', 'notServiceAccounts', 'trustDomains', 'notTrustDomains', 'namespaces', 'notNamespaces', 'requestPrincipals', 'notRequestPrincipals']
+    .flatMap((field) => [
+      policy(`CUSTOM by ${field}`, { action: 'CUSTOM', provider, ...from({ [field]: ['a'] }) }, both('refuses')),
+      policy(`ALLOW by ${field}`, from({ [field]: ['a'] }), both('takes')),
+    ]),
+  policy('a source without a field', from({}), both('refuses')),
+  policy('an operation without a field', { rules: [{ to: [{ operation: {} }] }] }, both('refuses')),
+  policy('service accounts beside principals', from({ serviceAccounts: ['a'], principals: ['b'] }), both('refuses')),
+  policy('service accounts beside notNamespaces', from({ notServiceAccounts: ['a'], notNamespaces: ['b'] }), both('refuses')),
+  policy('service accounts beside trust domains', from({ serviceAccounts: ['a'], trustDomains: ['b'] }), both('takes')),
+  policy('a service account with a star', from({ serviceAccounts: ['a*'] }), both('refuses')),
+  policy('selector and targetRefs', { selector: {}, targetRefs: [{ kind: 'Service', name: 'a' }] }, both('refuses')),
+  policy('targetRefs', { targetRefs: [{ kind: 'Service', name: 'a' }] }, both('takes')),
+  policy('a condition', { rules: [{ when: [{ key: 'request.headers[x-a]', values: ['1'] }] }] }, both('takes')),
+  policy('a condition without values', { rules: [{ when: [{ key: 'source.ip' }] }] }, both('refuses')),
+  policy('a condition that is unknown', { rules: [{ when: [{ key: 'request.header[x]', values: ['1'] }] }] }, both('refuses')),
+  policy('a condition on an address that is none', { rules: [{ when: [{ key: 'source.ip', values: ['nowhere'] }] }] }, onlyZod(COST)),
+  ...['10.0.0.1', '10.0.0.0/8', '10.0.0.7/8', '::1', 'fd00::/8', '::ffff:10.0.0.1', '2001:db8::1/128'].map((block) => policy(`the block ${block}`, from({ ipBlocks: [block] }), both('takes'))),
+  ...['10.1', 'ten', '10.0.0.0/33', '10.0.0.0/', '', 'a.b.c.d'].map((block) => policy(`the block "${block}"`, from({ remoteIpBlocks: [block] }), both('refuses'))),
+  policy('an address with a part over 255', from({ ipBlocks: ['10.0.0.256'] }), onlyZod(COST)),
+  ...['/a', '/a*', '*', '*.html', '/a/{*}/b', '/{**}', '/a/{*}/{**}/b', '{*}'].map((path) => policy(`the path ${path}`, paths(path), both('takes'))),
+  ...['/a/{**}/{*}', '/{**}/{**}', '/a{*}', '/{a}', '/{*}/b*', '/{***}', ''].map((path) => policy(`the path "${path}"`, paths(path), both('refuses'))),
+  ...['1', '65535'].map((port) => policy(`port ${port}`, { rules: [{ to: [{ operation: { ports: [port] } }] }] }, both('takes'))),
+  ...['0', '65536', '080', 'http', '99999'].map((port) => policy(`port ${port}`, { rules: [{ to: [{ operation: { ports: [port] } }] }] }, both('refuses'))),
+  policy('an unknown field', { rulez: [] }, { zod: 'refuses', crd: 'prunes', why: 'structural schemas prune; kubectl refuses on its own (--validate=strict)' }),
+];
+
+const OTHERS: readonly SampleObject[] = [
+  mesh('a mesh with nothing but its name', {}, both('takes')),
+  mesh('a trust domain in upper case', { trustDomain: 'TD' }, both('refuses')),
+  mesh('one authorizer', { extensionProviders: [{ name: 'a', envoyExtAuthzHttp: http }] }, both('takes')),
+  mesh('an authorizer of both kinds', { extensionProviders: [{ name: 'a', envoyExtAuthzHttp: http, envoyExtAuthzGrpc: http }] }, both('refuses')),
+  mesh('an authorizer of no kind', { extensionProviders: [{ name: 'a' }] }, both('refuses')),
+  mesh('failOpen', { extensionProviders: [{ name: 'a', envoyExtAuthzGrpc: { ...http, failOpen: true } }] }, { zod: 'refuses', crd: 'prunes', why: 'as every unknown field' }),
+  mesh('a coverage that is too low', { strict: { minimumCoverage: 0.4 } }, both('refuses')),
+  mesh('a duration without a unit', { certificates: { leafLifetime: '24' } }, both('refuses')),
+  peer('a mode', { mtls: { mode: 'STRICT' } }, both('takes')),
+  peer('a mode that is none', { mtls: { mode: 'MUTUAL' } }, both('refuses')),
+  peer('a port’s mode', { selector: { matchLabels: { app: 'a' } }, portLevelMtls: { 8080: { mode: 'DISABLE' } } }, both('takes')),
+  peer('a port that is none', { selector: { matchLabels: { app: 'a' } }, portLevelMtls: { http: { mode: 'DISABLE' } } }, both('refuses')),
+  peer('too many ports', { portLevelMtls: Object.fromEntries(Array.from({ length: 65 }, (_, n) => [String(n + 1), { mode: 'STRICT' }])) }, both('refuses')),
+  jwt('an issuer', {}, both('takes')),
+  jwt('keys from a place', { jwksUri: 'https://issuer.test/keys' }, both('takes')),
+  jwt('keys from a file', { jwksUri: 'file:///etc/keys' }, both('refuses')),
+  jwt('keys twice', { jwksUri: 'https://issuer.test/keys', jwks: '{"keys":[]}' }, both('refuses')),
+  jwt('keys that are no JSON', { jwks: 'keys' }, onlyZod('CEL cannot read JSON')),
+  jwt('a header name that is none', { fromHeaders: [{ name: 'a b' }] }, both('refuses')),
+  { name: 'a service', kind: 'Service', spec: { selector: { app: 'a' }, ports: [{ port: 80 }] }, ...both('takes') },
+  { name: 'a service without ports', kind: 'Service', spec: { selector: {}, ports: [] }, ...both('refuses') },
+  { name: 'a workload', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', outbound: [{ protocol: 'http', listen: '127.0.0.1:80' }] }, ...both('takes') },
+  { name: 'a workload at IPv6', kind: 'Workload', spec: { serviceAccount: 'a', address: 'fd00::1' }, ...both('takes') },
+  { name: 'a workload at a name', kind: 'Workload', spec: { serviceAccount: 'a', address: 'host' }, ...both('refuses') },
+  { name: 'an application that others could reach', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', inbound: [{ port: 1, protocol: 'http', app: '0.0.0.0:80' }] }, ...both('refuses') },
+  { name: 'a TCP listener without its service', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', outbound: [{ protocol: 'tcp', listen: '127.0.0.1:80' }] }, ...onlyZod('structural schemas have no alternatives of objects') },
+  { name: 'expected calls', kind: 'ExpectedGraph', spec: { edges: [{ from: { serviceAccount: 'a' }, to: { service: 'b' } }] }, ...both('takes') },
+  { name: 'a name with a dot', kind: 'ExpectedGraph', spec: { edges: [] }, metadata: { name: 'a.b' }, ...both('refuses') },
+  { name: 'a name that is too long', kind: 'ExpectedGraph', spec: { edges: [] }, metadata: { name: 'a'.repeat(64) }, ...both('refuses') },
+];
+
+/** Objects at the borders of every check across fields, for zod and for the CRDs alike. */
+export const SAMPLES: readonly SampleObject[] = [...POLICIES, ...OTHERS];
+
+/** The whole object of a sample. */
+export function objectOf({ kind, spec, metadata }: SampleObject): Record<string, unknown> {
+  return { apiVersion: API_VERSION, kind, metadata: { name: 'sample', ...(kind === 'Mesh' ? {} : { namespace: 'shop' }), ...metadata }, spec };
+}
