@@ -4,6 +4,7 @@ import { type ConfigSet, RefusedConfigError } from './config-stream/config-set.t
 import { ConfigStream } from './config-stream/config-stream.ts';
 import { OperatorLink } from './config-stream/operator-link.ts';
 import { SavedConfigFile } from './config-stream/saved-config.ts';
+import { Authorizers } from './ext-authz/authorizers.ts';
 import { InboundHttp } from './http/inbound.ts';
 import { OutboundHttp } from './http/outbound.ts';
 import { Identities } from './identity/identities.ts';
@@ -38,6 +39,7 @@ export class Proxy {
   readonly #identities: Identities;
   readonly #link: OperatorLink;
   readonly #saved: SavedConfigFile;
+  readonly #authorizers = new Authorizers();
   readonly #listeners: Listeners;
   readonly #reporter: Reporter;
   readonly #metrics: Metrics;
@@ -117,6 +119,7 @@ export class Proxy {
     await this.#reporter.stop(LAST_REPORT_MS);
     await this.#identities.stop();
     this.#link.close();
+    this.#authorizers.close();
     this.#admin?.close();
     this.#log.info('proxy stopped');
   }
@@ -126,7 +129,7 @@ export class Proxy {
       trustDomain: this.#config.trustDomain,
       recorder,
       credentialsOf: (workload) => this.#identities.credentialsOf(workload),
-      createHandler: (target) => (target().protocol === 'http' ? new InboundHttp(target, recorder) : new InboundTcp(target, recorder)),
+      createHandler: (target) => (target().protocol === 'http' ? new InboundHttp(target, recorder, this.#authorizers) : new InboundTcp(target, recorder, this.#authorizers)),
       createOutbound: (target) => (target().spec.protocol === 'http' ? new OutboundHttp(target, recorder) : new OutboundTcp(target, recorder)),
     });
   }
@@ -169,6 +172,7 @@ export class Proxy {
       const prepared = await this.#listeners.prepare(snapshot);
       this.#identities.bundle.replace(snapshot.roots);
       this.#running = { set, snapshot, confirmedAt };
+      this.#authorizers.update(snapshot.mesh);
       prepared.commit();
     } finally {
       this.#identities.serve(this.#running?.snapshot.workloads ?? []);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http, { type IncomingHttpHeaders, type IncomingMessage, type RequestListener } from 'node:http';
 import net from 'node:net';
@@ -5,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import type { Flow } from '@sallyport/shared/mesh';
-import type { ConfigEntry } from '@sallyport/shared/push';
+import { type ConfigEntry, readKeySet } from '@sallyport/shared/push';
 import { API_VERSION, KINDS, type Workload } from '@sallyport/shared/resources';
 import type { ProxyConfig } from '../src/config.ts';
 import { Proxy } from '../src/proxy.ts';
@@ -168,6 +169,22 @@ export function addPolicy(entries: Entries, namespace: string, name: string, spe
 export function addPeerMode(entries: Entries, namespace: string, mode: 'STRICT' | 'PERMISSIVE' | 'DISABLE'): void {
   const value = { apiVersion: API_VERSION, kind: 'PeerAuthentication', metadata: { name: 'default', namespace }, spec: { mtls: { mode } } } as const;
   entries.set(`peer/${namespace}/default`, { type: 'peer', value });
+}
+
+export function addAuthentication(entries: Entries, namespace: string, name: string, spec: object): void {
+  const value = KINDS.RequestAuthentication.schema.parse({ apiVersion: API_VERSION, kind: 'RequestAuthentication', metadata: { name, namespace }, spec });
+  entries.set(`authn/${namespace}/${name}`, { type: 'authn', value });
+}
+
+export function addKeys(entries: Entries, source: string, keys: readonly object[]): void {
+  const value = { source, keys: readKeySet(JSON.stringify({ keys })) };
+  entries.set(`jwks/${createHash('sha256').update(source).digest('hex')}`, { type: 'jwks', value });
+}
+
+/** Replaces the Mesh by one with these settings. */
+export function setMesh(entries: Entries, spec: object): void {
+  const value = KINDS.Mesh.schema.parse({ apiVersion: API_VERSION, kind: 'Mesh', metadata: { name: 'default' }, spec: { trustDomain: TRUST_DOMAIN, ...spec } });
+  entries.set('mesh', { type: 'mesh', value });
 }
 
 export interface TestAnswer {

@@ -13,6 +13,7 @@ import { StrictStepper } from './controllers/strict-step.ts';
 import { AuditChain, auditWrites } from './history/audit.ts';
 import { pruneTelemetry } from './history/flows.ts';
 import { ensureUser } from './history/users.ts';
+import { JwksController } from './jwks/controller.ts';
 import { meshOf } from './observe/mesh-state.ts';
 import type { StrictSources } from './observe/views/strict.ts';
 import { startProxyPorts } from './push/ports.ts';
@@ -47,7 +48,7 @@ function message(error: unknown): string {
   return error instanceof Error ? error.message : 'unknown';
 }
 
-function worldReader(config: Config, cache: ResourceCache, authority: Authority) {
+function worldReader(config: Config, cache: ResourceCache, authority: Authority, jwks: JwksController) {
   return (): { world: World; version: string } => ({
     version: cache.revision,
     world: {
@@ -58,6 +59,8 @@ function worldReader(config: Config, cache: ResourceCache, authority: Authority)
       services: cache.all('Service'),
       authorizationPolicies: cache.all('AuthorizationPolicy'),
       peerAuthentications: cache.all('PeerAuthentication'),
+      requestAuthentications: cache.all('RequestAuthentication'),
+      keys: jwks.keys,
     },
   });
 }
@@ -71,8 +74,8 @@ function findWorkload(cache: ResourceCache, namespace: string, name: string): Wo
 }
 
 /** What runs on a clock. @returns what stops each */
-function startJobs(parts: { sources: StrictSources; stepper: StrictStepper; events: Events; config: Config; log: Logger }): (() => Promise<void>)[] {
-  const { sources, stepper, events, config, log } = parts;
+function startJobs(parts: { sources: StrictSources; stepper: StrictStepper; jwks: JwksController; events: Events; config: Config; log: Logger }): (() => Promise<void>)[] {
+  const { sources, stepper, jwks, events, config, log } = parts;
   const detect = async () => {
     if (await reconcileDetections(sources)) events.publish('signals');
   };
@@ -80,7 +83,25 @@ function startJobs(parts: { sources: StrictSources; stepper: StrictStepper; even
     const removed = await pruneTelemetry(sources.database, new Date(sources.now() - config.retentionDays * DAY));
     if (removed > 0) log.info({ removed }, 'old telemetry pruned');
   };
-  return [repeat('strict steps', 1_000, () => stepper.tick(), log), repeat('signals', 5_000, detect, log), repeat('retention', HOUR, prune, log)];
+  return [repeat('keys', 1_000, () => jwks.tick(), log), repeat('strict steps', 1_000, () => stepper.tick(), log), repeat('signals', 5_000, detect, log), repeat('retention', HOUR, prune, log)];
+}
+
+/** Who has to know what changed. */
+function followChanges({ cache, hub, jwks, status, events }: { cache: ResourceCache; hub: PushHub; jwks: JwksController; status: StatusController; events: Events }): void {
+  cache.onChange(() => {
+    hub.changed();
+    status.changed();
+    events.publish('resources');
+  });
+  hub.onChange(() => {
+    status.changed();
+    events.publish('proxies');
+  });
+  jwks.onChange(() => {
+    hub.changed();
+    status.changed();
+  });
+  status.changed();
 }
 
 /** Composition root: the only place that chooses adapters and ties rooms together. */
@@ -91,28 +112,21 @@ async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
   const { database, feed, store, cache } = await openStore(config, log);
   const leafLifetime = () => durationMs(meshOf(cache, config.trustDomain).spec.certificates.leafLifetime);
   const issuance = new Issuance({ authority, database, workload: (ns, name) => findWorkload(cache, ns, name), trustDomain: config.trustDomain, lifetime: leafLifetime, now });
-  const hub = new PushHub({ world: worldReader(config, cache, authority), proxies: () => servingProxies(cache), now });
+  const jwks = new JwksController({ cache, database, trustDomain: config.trustDomain, now, random: Math.random, log });
+  await jwks.start();
+  const hub = new PushHub({ world: worldReader(config, cache, authority, jwks), proxies: () => servingProxies(cache), now });
   const events = new Events();
   const sources: StrictSources = { database, cache, trustDomain: config.trustDomain, now, behind: (proxies) => hub.behind(proxies) };
   const stepper = new StrictStepper({ sources, store, log, onChange: () => events.publish('steps') });
-  const status = new StatusController({ cache, store, hub, now, log });
-  cache.onChange(() => {
-    hub.changed();
-    status.changed();
-    events.publish('resources');
-  });
-  hub.onChange(() => {
-    status.changed();
-    events.publish('proxies');
-  });
-  status.changed();
+  const status = new StatusController({ cache, store, hub, trustDomain: config.trustDomain, keys: (source) => jwks.state(source), now, log });
+  followChanges({ cache, hub, jwks, status, events });
   const ports = await startProxyPorts({ config, authority, issuance, hub, database, now, leafLifetime, onReport: () => events.publish('telemetry'), log });
   const api = createApi({ ...sources, store, authority, hub, stepper, events, log, auditChain: new AuditChain(database), evidenceKey: openEvidenceKey(config.stateDir), ready: () => true });
   const http = await listenApi(api, config.host, config.ports.api);
-  const jobs = startJobs({ sources, stepper, events, config, log });
+  const jobs = startJobs({ sources, stepper, jwks, events, config, log });
   log.info({ api: http.port, join: ports.joinPort, stream: ports.streamPort, trustDomain: config.trustDomain }, 'operator ready');
   return async () => {
-    await Promise.all(jobs.map((stop) => stop()));
+    await Promise.all([...jobs.map((stop) => stop()), jwks.close()]);
     await Promise.all([http.close(), ports.close()]);
     status.close();
     hub.close();

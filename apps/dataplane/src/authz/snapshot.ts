@@ -1,8 +1,11 @@
 import { X509Certificate } from 'node:crypto';
 import { parseSpiffeId } from '@sallyport/shared/mesh';
-import { type CompiledWorkloadPolicy, compileWorkloadPolicy } from '@sallyport/shared/policy';
+import { compileAuthentication, type CompiledWorkloadPolicy, compileWorkloadPolicy, type WorkloadPolicyInput } from '@sallyport/shared/policy';
 import type { ConfigEntry, ServiceConfig } from '@sallyport/shared/push';
-import type { AuthorizationPolicy, MeshSpec, PeerAuthentication, Workload } from '@sallyport/shared/resources';
+import type { AuthorizationPolicy, JwtRule, MeshSpec, PeerAuthentication, RequestAuthentication, Workload } from '@sallyport/shared/resources';
+import { prepareAuthentication, type WorkloadAuthentication } from '../authn/authenticate.ts';
+import type { KeyRing } from '../authn/key-ring.ts';
+import { keyRings } from '../authn/key-rings.ts';
 import { type ConfigProblem, type ConfigSet, RefusedConfigError } from '../config-stream/config-set.ts';
 
 /** One workload that this proxy serves, with its policy ready to be asked. */
@@ -14,6 +17,8 @@ export interface ServedWorkload {
   /** Services that select it, by the workload port they lead to. */
   readonly serviceByPort: ReadonlyMap<number, string>;
   readonly policy: CompiledWorkloadPolicy;
+  /** Null when no RequestAuthentication bears on it. */
+  readonly authentication: WorkloadAuthentication | null;
 }
 
 /** Everything the hot path looks at. Immutable: a change is a new snapshot. */
@@ -33,6 +38,8 @@ interface Sorted {
   readonly services: readonly ServiceConfig[];
   readonly authorizationPolicies: readonly AuthorizationPolicy[];
   readonly peerAuthentications: readonly PeerAuthentication[];
+  readonly requestAuthentications: readonly RequestAuthentication[];
+  readonly keys: (rule: JwtRule) => KeyRing | null;
 }
 
 /**
@@ -72,6 +79,8 @@ function sort(set: ConfigSet, trustDomain: string): Sorted {
     services: entries.flatMap((entry) => (entry.type === 'service' ? [entry.value] : [])),
     authorizationPolicies: entries.flatMap((entry) => (entry.type === 'authz' ? [entry.value] : [])),
     peerAuthentications: entries.flatMap((entry) => (entry.type === 'peer' ? [entry.value] : [])),
+    requestAuthentications: entries.flatMap((entry) => (entry.type === 'authn' ? [entry.value] : [])),
+    keys: keyRings(entries.flatMap((entry) => (entry.type === 'jwks' ? [entry.value] : []))),
   };
 }
 
@@ -97,6 +106,7 @@ function compileWorkload(value: Sorted['workloads'][number], sorted: Sorted, tru
   const namespace = metadata.namespace;
   if (namespace === undefined) throw new Error('has no namespace');
   if (parseSpiffeId(value.spiffeId).trustDomain !== trustDomain) throw new Error(`identity ${value.spiffeId} is of another trust domain`);
+  const input = policyInput(value, sorted);
   return {
     namespace,
     name: metadata.name,
@@ -104,22 +114,23 @@ function compileWorkload(value: Sorted['workloads'][number], sorted: Sorted, tru
     spec,
     // The first service that leads to a port names it (push protocol).
     serviceByPort: new Map([...value.services].reverse().map(({ name, targetPort }) => [targetPort, name])),
-    policy: compileWorkloadPolicy({
-      mesh: sorted.mesh,
-      workload: { namespace, labels: metadata.labels ?? {} },
-      authorizationPolicies: sorted.authorizationPolicies,
-      peerAuthentications: sorted.peerAuthentications,
-    }),
+    policy: compileWorkloadPolicy(input),
+    authentication: prepareAuthentication(compileAuthentication(input), sorted.mesh.compatibility, sorted.keys),
   };
+}
+
+/** Services are named so that `targetRefs` find the workload. */
+function policyInput({ resource: { metadata }, services }: Sorted['workloads'][number], { mesh, authorizationPolicies, peerAuthentications, requestAuthentications }: Sorted): WorkloadPolicyInput {
+  const workload = { namespace: metadata.namespace ?? '', labels: metadata.labels ?? {}, services: [...new Set(services.map(({ name }) => name))] };
+  return { mesh, workload, authorizationPolicies, peerAuthentications, requestAuthentications };
 }
 
 /** The policy that does not compile by itself, if it was one. */
 function culprit(value: Sorted['workloads'][number], sorted: Sorted): string | null {
-  const { metadata } = value.resource;
-  const workload = { namespace: metadata.namespace ?? '', labels: metadata.labels ?? {} };
+  const input = policyInput(value, sorted);
   for (const policy of sorted.authorizationPolicies) {
     try {
-      compileWorkloadPolicy({ mesh: sorted.mesh, workload, authorizationPolicies: [policy], peerAuthentications: [] });
+      compileWorkloadPolicy({ ...input, authorizationPolicies: [policy], peerAuthentications: [] });
     } catch {
       return `authz/${policy.metadata.namespace ?? ''}/${policy.metadata.name}`;
     }

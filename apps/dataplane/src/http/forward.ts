@@ -17,6 +17,8 @@ export interface ForwardPlan {
   readonly headers: readonly HeaderPair[];
   /** True when the other side may not speak in our name: its `x-sallyport-*` headers are dropped. */
   readonly dropFromAnswer: (name: string) => boolean;
+  /** Names of the request's trailers that are not passed on. */
+  readonly dropTrailer?: (name: string) => boolean;
   /** True when the caller's connection is to end with this answer. */
   readonly close: boolean;
   readonly upgrade: UpgradeRequest | null;
@@ -93,7 +95,7 @@ class Forwarding {
     });
     req.pipe(upstream, { end: false });
     req.once('end', () => {
-      const trailers = safeTrailers(req.rawTrailers);
+      const trailers = safeTrailers(req.rawTrailers, this.#plan.dropTrailer);
       if (trailers.length > 0) upstream.addTrailers(trailers);
       upstream.end();
     });
@@ -176,16 +178,20 @@ class Forwarding {
   }
 }
 
+/** What a refusal says besides its status: more headers, or all headers and the body of somebody else's answer. */
+export interface RefusalParts {
+  readonly headers: readonly HeaderPair[];
+  /** Null for our own text. */
+  readonly body: Buffer | null;
+}
+
 /** Answers in the proxy's own name. `text` is for people; `reason` for the other proxy and for the application. */
-export function refuse(req: IncomingMessage, res: ServerResponse, status: number, reason: FlowReason, text: string, close: boolean): void {
-  const body = `sallyport: ${text}\n`;
-  const ending = close || (hasBody(req) && !req.complete);
-  res.writeHead(status, {
-    'content-type': 'text/plain; charset=utf-8',
-    'content-length': Buffer.byteLength(body),
-    'x-sallyport-reason': reason,
-    ...(ending ? { connection: 'close' } : {}),
-  });
+export function refuse(req: IncomingMessage, res: ServerResponse, status: number, reason: FlowReason, text: string, close: boolean, parts: RefusalParts = { headers: [], body: null }): void {
+  const body = parts.body ?? Buffer.from(`sallyport: ${text}\n`);
+  const headers: HeaderPair[] = [...parts.headers, ['content-length', String(body.length)], ['x-sallyport-reason', reason]];
+  if (parts.body === null) headers.push(['content-type', 'text/plain; charset=utf-8']);
+  if (close || (hasBody(req) && !req.complete)) headers.push(['connection', 'close']);
+  res.writeHead(status, flat(headers));
   res.write(body);
   endAfterDrain(req, res);
 }

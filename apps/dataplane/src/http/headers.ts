@@ -58,9 +58,21 @@ export function endToEnd(raw: readonly string[], drop: (name: string) => boolean
   });
 }
 
-/** Trailers that may be passed on. */
-export function safeTrailers(raw: readonly string[]): [string, string][] {
-  return endToEnd(raw, (name) => isReserved(name) || NO_TRAILER.has(name)).map(([name, value]) => [name, value]);
+/** Fields that frame or route a message, or concern one connection: nobody sets them for us. Takes lower-case names. */
+export function isConnectionHeader(name: string): boolean {
+  return HOP_BY_HOP.has(name) || name === 'host' || name === 'content-length' || name === 'expect' || name === 'trailer' || name.startsWith(':');
+}
+
+/** The headers with others in the place of those of the same names. */
+export function setHeaders(pairs: readonly HeaderPair[], set: readonly HeaderPair[]): HeaderPair[] {
+  if (set.length === 0) return [...pairs];
+  const names = new Set(set.map(([name]) => name.toLowerCase()));
+  return [...pairs.filter(([name]) => !names.has(name.toLowerCase())), ...set];
+}
+
+/** Trailers that may be passed on: not those that `drop` names either, which as headers would be ours to set. */
+export function safeTrailers(raw: readonly string[], drop: (name: string) => boolean = () => false): [string, string][] {
+  return endToEnd(raw, (name) => isReserved(name) || NO_TRAILER.has(name) || drop(name)).map(([name, value]) => [name, value]);
 }
 
 /** Values by lower-case name, each by itself: what policy conditions look at. */

@@ -1,16 +1,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { TargetDecision } from '@sallyport/shared/policy';
-import { authorize } from '../authz/authorize.ts';
 import { formatAddress } from '../listener/address.ts';
 import { dialPlaintext } from '../listener/dial.ts';
 import { type InboundHandler, type InboundTarget, inboundFacts, type PeerConnection } from '../listener/inbound-port.ts';
+import type { Authorizers } from '../ext-authz/authorizers.ts';
 import { OpenCalls } from '../tcp/open-calls.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
 import { PooledAgent } from './agents.ts';
-import { type ForwardOutcome, type ForwardPlan, forward, refuse } from './forward.ts';
-import { distinct, endToEnd, framing, type HeaderPair, isReserved, requestProblem, traceParent } from './headers.ts';
+import { type ForwardOutcome, type ForwardPlan, forward, refuse, type RefusalParts } from './forward.ts';
+import { endToEnd, framing, hasBody, type HeaderPair, isReserved, requestProblem, traceParent } from './headers.ts';
+import { Judge, type Verdict } from './judge.ts';
+import type { JudgedRequest } from './question.ts';
 import { HttpServer, type UpgradeRequest } from './server.ts';
 
 /** One request with what is known about it before it is decided. */
@@ -28,12 +29,14 @@ interface Call {
 export class InboundHttp implements InboundHandler {
   readonly #target: () => InboundTarget;
   readonly #recorder: Recorder;
+  readonly #judge: Judge;
   readonly #server: HttpServer;
   readonly #switched: OpenCalls;
   readonly #peers = new WeakMap<Socket, PeerConnection>();
   #app: { readonly address: string; readonly agent: PooledAgent } | null = null;
 
-  constructor(target: () => InboundTarget, recorder: Recorder) {
+  constructor(target: () => InboundTarget, recorder: Recorder, authorizers: Authorizers) {
+    this.#judge = new Judge(authorizers);
     this.#target = target;
     this.#recorder = recorder;
     this.#switched = new OpenCalls(recorder);
@@ -71,31 +74,24 @@ export class InboundHttp implements InboundHandler {
     const call: Call = { req, res, upgrade, peer, target, headers, trace: traceParent(req) };
     const problem = requestProblem(req);
     if (problem) return this.#refuse(call, problem.status, problem.message, { reason: 'bad-request' });
-    const verdict = this.#decide(call);
-    const { decision, path } = verdict;
-    if (decision.effect !== 'ALLOW') {
-      const { status, reason, policy } = decision;
-      const text = status === 400 ? `request rejected: ${decision.explanation}` : 'access denied';
-      return this.#refuse(call, status, text, { reason, policy, path });
-    }
-    await this.#forward(call, verdict);
+    const verdict = await this.#judge.judge(judged(call), this.#target);
+    // The verdict is by what the port serves now; so is everything that follows.
+    const now = { ...call, target: this.#target() };
+    if (verdict.allowed) return this.#forward(now, verdict);
+    const { status, reason, policy, path, text, parts } = verdict;
+    this.#refuse(now, status, text, { reason, policy, path }, parts);
   }
 
-  #decide({ req, peer, target, headers }: Call): TargetDecision {
-    const facts = { method: req.method ?? '', host: req.headers.host ?? '', target: req.url ?? '', headers: distinct(headers) };
-    return authorize(target.workload, target.port, peer, facts);
-  }
-
-  #refuse(call: Call, status: number, text: string, why: Pick<FlowFacts, 'reason'> & Partial<FlowFacts>): void {
+  #refuse(call: Call, status: number, text: string, why: Pick<FlowFacts, 'reason'> & Partial<FlowFacts>, parts?: RefusalParts): void {
     const facts: FlowFacts = { ...factsOf(call), verdict: 'denied', ...why };
     this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: call.trace.traceId });
-    refuse(call.req, call.res, status, why.reason ?? 'policy-deny', text, this.#mustClose(call.peer));
+    refuse(call.req, call.res, status, why.reason ?? 'policy-deny', text, this.#mustClose(call.peer), parts);
   }
 
-  async #forward(call: Call, { decision, path, query }: TargetDecision): Promise<void> {
+  async #forward(call: Call, verdict: Extract<Verdict, { allowed: true }>): Promise<void> {
     const { req, res } = call;
-    const facts: FlowFacts = { ...factsOf(call), path, policy: decision.policy };
-    const plan = this.#plan(call, `${path ?? '/'}${query}`, facts);
+    const facts: FlowFacts = { ...factsOf(call), path: verdict.path, policy: verdict.policy };
+    const plan = this.#plan(call, verdict, facts);
     let outcome = await forward(req, res, plan);
     if (outcome.kind === 'unreachable' && outcome.retryable) outcome = await forward(req, res, plan);
     this.#finish(call, facts, outcome);
@@ -112,8 +108,9 @@ export class InboundHttp implements InboundHandler {
     refuse(call.req, call.res, 503, 'upstream-unreachable', 'the application does not answer', this.#mustClose(call.peer));
   }
 
-  #plan(call: Call, path: string, facts: FlowFacts): ForwardPlan {
-    const { req, upgrade, peer, target, headers, trace } = call;
+  #plan(call: Call, { target: path, headers }: Extract<Verdict, { allowed: true }>, facts: FlowFacts): ForwardPlan {
+    const { req, upgrade, peer, target, trace } = call;
+    const outputs = target.workload.authentication?.outputs;
     const own = target.workload.spiffeId;
     const added: HeaderPair[] = [...framing(req), ['traceparent', trace.header]];
     // Envoy's form of the header: who we are, and who the verified peer is. Plaintext peers have no identity to state.
@@ -124,21 +121,24 @@ export class InboundHttp implements InboundHandler {
       path,
       headers: [...headers.filter(([name]) => name.toLowerCase() !== 'traceparent'), ...added],
       dropFromAnswer: (name) => name.startsWith('x-sallyport-'),
+      // As a trailer, what only we may say would be read by some as if it were a header.
+      dropTrailer: (name) => outputs?.has(name) ?? false,
       close: this.#mustClose(peer),
       upgrade,
       switched: (client, upstream) => {
         this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: trace.traceId });
         this.#switched.join(client, upstream, facts, peer.retireAt, () => this.#stillAllowed(call));
+        // What changed while the application made up its mind was not asked about yet.
+        if (this.#target() !== target) this.#switched.recheck();
       },
     };
   }
 
-  #stillAllowed(call: Call): boolean {
-    const now = { ...call, target: this.#target() };
-    const { decision, path } = this.#decide(now);
-    if (decision.effect === 'ALLOW') return true;
-    const { reason, policy } = decision;
-    const facts: FlowFacts = { ...factsOf(now), verdict: 'denied', reason, policy, path };
+  async #stillAllowed(call: Call): Promise<boolean> {
+    const verdict = await this.#judge.judge(judged(call), this.#target);
+    if (verdict.allowed) return true;
+    const { reason, policy, path } = verdict;
+    const facts: FlowFacts = { ...factsOf({ ...call, target: this.#target() }), verdict: 'denied', reason, policy, path };
     this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: call.trace.traceId });
     return false;
   }
@@ -162,6 +162,12 @@ export class InboundHttp implements InboundHandler {
     const facts: FlowFacts = { ...inboundFacts(this.#target(), peer.principal, peer.ip), verdict: 'denied', reason: 'bad-request' };
     this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: null });
   }
+}
+
+function judged({ req, peer, headers, trace }: Call): JudgedRequest {
+  const announced = req.headers['content-length'];
+  const size = announced === undefined ? (hasBody(req) ? -1 : 0) : Number(announced);
+  return { peer, method: req.method ?? '', host: req.headers.host ?? '', target: req.url ?? '', headers, size, id: trace.traceId };
 }
 
 function factsOf({ req, peer, target }: Call): FlowFacts {

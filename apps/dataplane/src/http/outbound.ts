@@ -143,7 +143,7 @@ export class OutboundHttp implements OutboundHandler {
       upgrade,
       switched: (client, upstream) => {
         this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: trace.traceId });
-        this.#switched.join(client, upstream, facts, Date.now() + MAX_AGE_MS, () => true);
+        this.#switched.join(client, upstream, facts, Date.now() + MAX_AGE_MS, () => Promise.resolve(true));
       },
     };
   }
@@ -154,7 +154,8 @@ function verdictOf(answer: IncomingMessage | null): Partial<FlowFacts> {
   const said = answer?.headers['x-sallyport-reason'];
   const reason = FLOW_REASONS.find((known) => known === said);
   if (!answer || !reason) return {};
-  return { verdict: answer.statusCode === 503 ? 'failed' : 'denied', reason };
+  // An authorizer may deny with any status, also with the one that a missing application gets.
+  return { verdict: reason === 'upstream-unreachable' ? 'failed' : 'denied', reason };
 }
 
 function findRoute({ snapshot }: OutboundTarget, wanted: RequestedService): Route | null {

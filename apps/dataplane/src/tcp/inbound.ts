@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net';
-import { authorize } from '../authz/authorize.ts';
+import type { FlowReason } from '@sallyport/shared/mesh';
+import { decide, type Decision } from '@sallyport/shared/policy';
+import type { Authorizers } from '../ext-authz/authorizers.ts';
 import { dialPlaintext } from '../listener/dial.ts';
 import { type InboundHandler, type InboundTarget, inboundFacts, type PeerConnection } from '../listener/inbound-port.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
@@ -7,14 +9,23 @@ import type { Recorder } from '../telemetry/recorder.ts';
 import { OpenCalls } from './open-calls.ts';
 
 const ONE = { count: 1, bytesReceived: 0, bytesSent: 0 };
+const MAX_ROUNDS = 10;
+
+/** A connection that is allowed, and the configuration that allows it. */
+interface Admitted {
+  readonly facts: FlowFacts;
+  readonly target: InboundTarget;
+}
 
 /** Serves a TCP port: each connection is decided once, and again whenever the policy changes. */
 export class InboundTcp implements InboundHandler {
   readonly #target: () => InboundTarget;
   readonly #recorder: Recorder;
+  readonly #authorizers: Authorizers;
   readonly #open: OpenCalls;
 
-  constructor(target: () => InboundTarget, recorder: Recorder) {
+  constructor(target: () => InboundTarget, recorder: Recorder, authorizers: Authorizers) {
+    this.#authorizers = authorizers;
     this.#target = target;
     this.#recorder = recorder;
     this.#open = new OpenCalls(recorder);
@@ -36,32 +47,52 @@ export class InboundTcp implements InboundHandler {
   }
 
   async #serve(peer: PeerConnection): Promise<void> {
-    const facts = this.#decide(peer);
-    if (!facts) return void peer.socket.destroy();
+    let admitted = await this.#judge(peer);
+    if (!admitted) return void peer.socket.destroy();
     let app: Socket;
     try {
-      app = await dialPlaintext(this.#target().app, true);
+      app = await dialPlaintext(admitted.target.app, true);
     } catch (error) {
+      const { facts } = admitted;
       this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason: 'upstream-unreachable' }, amounts: ONE, traceId: null });
       this.#recorder.unreachable(facts, (error as Error).message);
       return void peer.socket.destroy();
     }
     // The policy may have changed while the application was being reached.
-    if (!this.#decide(peer)) {
+    while (admitted && this.#target() !== admitted.target) admitted = await this.#judge(peer);
+    // Nobody may be left to serve after the wait.
+    if (!admitted || peer.socket.destroyed) {
       app.destroy();
       return void peer.socket.destroy();
     }
-    this.#recorder.record({ facts, amounts: ONE, traceId: null });
-    this.#open.join(peer.socket, app, facts, peer.retireAt, () => this.#decide(peer) !== null);
+    this.#recorder.record({ facts: admitted.facts, amounts: ONE, traceId: null });
+    this.#open.join(peer.socket, app, admitted.facts, peer.retireAt, async () => (await this.#judge(peer)) !== null);
   }
 
-  /** The facts of an allowed connection; null when it is denied, which is recorded. */
-  #decide(peer: PeerConnection): FlowFacts | null {
-    const target = this.#target();
-    const { effect, reason, policy } = authorize(target.workload, target.port, peer, null).decision;
-    const facts: FlowFacts = { ...inboundFacts(target, peer.principal, peer.ip), policy };
-    if (effect === 'ALLOW') return facts;
-    this.#recorder.record({ facts: { ...facts, verdict: 'denied', reason }, amounts: ONE, traceId: null });
-    return null;
+  /** What became of a connection under what the port serves now; null when it is denied, which is recorded. */
+  async #judge(peer: PeerConnection): Promise<Admitted | null> {
+    for (let round = 1; ; round += 1) {
+      const target = this.#target();
+      const { workload, port } = target;
+      const source = { principal: peer.principal, ip: peer.ip };
+      const decision = decide(workload.policy, { protocol: 'tcp', source, destination: { ip: peer.localIp, port } });
+      const facts: FlowFacts = { ...inboundFacts(target, peer.principal, peer.ip), policy: decision.policy };
+      const reason = decision.effect === 'ASK' ? await this.#ask(decision, peer, target) : decision.reason;
+      const current = this.#target() === target;
+      if (current && reason === null && decision.effect !== 'DENY') return { facts, target };
+      // Whoever was asked answered about a configuration that is gone. When that happens on and on, nobody is let in.
+      if (!current && round < MAX_ROUNDS) continue;
+      this.#recorder.record({ facts: { ...facts, verdict: 'denied', reason: reason ?? 'authorizer-unavailable' }, amounts: ONE, traceId: null });
+      return null;
+    }
+  }
+
+  /** Why an authorizer does not let a connection in; null when it does. One that speaks HTTP cannot be asked about bytes. */
+  async #ask({ provider }: Decision, { socket, principal, ip, localIp }: PeerConnection, { workload, port }: InboundTarget): Promise<FlowReason | null> {
+    const authorizer = this.#authorizers.get(provider ?? '');
+    if (authorizer === null) return 'authorizer-unavailable';
+    const { kind } = await authorizer.ask({ source: { principal, ip, port: socket.remotePort ?? 0 }, destination: { principal: workload.spiffeId, ip: localIp, port } });
+    if (kind === 'allow') return null;
+    return kind === 'deny' ? 'authorizer-denied' : 'authorizer-unavailable';
   }
 }

@@ -4,7 +4,7 @@ import type { Recorder } from '../telemetry/recorder.ts';
 import { type Splice, splice } from './splice.ts';
 
 /** Asks whether an open connection is still allowed. When not, it has recorded the denial. */
-export type Recheck = () => boolean;
+export type Recheck = () => Promise<boolean>;
 
 /** Connections that live on after they were decided: TCP and switched protocols. Each is counted when it starts. */
 export class OpenCalls {
@@ -43,9 +43,18 @@ export class OpenCalls {
     this.#open.delete(destroy);
   }
 
-  /** Breaks every connection that is not allowed any more. */
+  /** Breaks every connection that is not allowed any more, or of which that cannot be told. */
   recheck(): void {
-    for (const [destroy, allowed] of this.#open) if (!allowed()) destroy();
+    for (const [destroy, allowed] of this.#open) void this.#check(destroy, allowed);
+  }
+
+  async #check(destroy: () => void, allowed: Recheck): Promise<void> {
+    try {
+      if (!(await allowed())) destroy();
+    } catch (error) {
+      destroy();
+      this.#recorder.defect(error);
+    }
   }
 
   /** Waits up to `grace` ms for connections to end by themselves, then breaks them. */

@@ -59,7 +59,7 @@ export class OutboundTcp implements OutboundHandler {
       if (client.destroyed) return void socket.destroy();
       const facts = outboundFacts(target, destination, endpoint);
       this.#recorder.record({ facts, amounts: ONE, traceId: null });
-      this.#open.join(client, socket, facts, Date.now() + MAX_AGE_MS * (0.9 + Math.random() * 0.2), () => true);
+      this.#open.join(client, socket, facts, Date.now() + MAX_AGE_MS * (0.9 + Math.random() * 0.2), () => Promise.resolve(true));
     } catch (error) {
       const reason = error instanceof DialError ? error.reason : 'upstream-unreachable';
       const facts: FlowFacts = { ...outboundFacts(target, destination, first), mtls: first.spiffeId === null ? 'plaintext' : 'unknown' };

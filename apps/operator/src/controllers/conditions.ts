@@ -1,15 +1,12 @@
-import { parseSpiffeId } from '@sallyport/shared/mesh';
-import type { AuthorizationPolicy, Condition, Resource, Status } from '@sallyport/shared/resources';
+import type { Condition, Resource, Status } from '@sallyport/shared/resources';
 import type { Programming } from '../push/hub.ts';
+import { type Referable, resolve } from './references.ts';
 
 type Verdict = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
 
-/** Identities that exist, as `namespace/serviceAccount`. */
-export type Accounts = ReadonlySet<string>;
-
 /** The status of an object that proxies run: Gateway API's Accepted, ResolvedRefs and Programmed. */
-export function policyStatus(object: Resource, accounts: Accounts, progress: Programming, now: number): Status {
-  const verdicts = [accepted(), resolvedRefs(object, accounts), programmed(object, progress)];
+export function policyStatus(object: Resource, known: Referable, progress: Programming, now: number): Status {
+  const verdicts = [accepted(), resolvedRefs(object, known), programmed(object, progress)];
   return {
     ...statusOf(object, verdicts, now),
     proxies: { target: progress.targets.length, acked: progress.acked.length, nacked: progress.nacked.length, ...(progress.pending.length > 0 ? { pending: [...progress.pending] } : {}) },
@@ -17,8 +14,8 @@ export function policyStatus(object: Resource, accounts: Accounts, progress: Pro
 }
 
 /** The status of an object that only the operator reads. */
-export function plainStatus(object: Resource, accounts: Accounts, now: number): Status {
-  const verdicts = object.kind === 'ExpectedGraph' ? [accepted(), resolvedRefs(object, accounts)] : [accepted()];
+export function plainStatus(object: Resource, known: Referable, now: number): Status {
+  const verdicts = object.kind === 'ExpectedGraph' ? [accepted(), resolvedRefs(object, known)] : [accepted()];
   return statusOf(object, verdicts, now);
 }
 
@@ -33,37 +30,8 @@ function accepted(): Verdict {
   return { type: 'Accepted', status: 'True', reason: 'Accepted', message: 'the object is valid' };
 }
 
-/** A principal that nobody holds is most likely a typo, and an ALLOW rule with it admits nobody. */
-function resolvedRefs(object: Resource, accounts: Accounts): Verdict {
-  const missing = referencedAccounts(object).filter((account) => !accounts.has(account));
-  if (missing.length === 0) return { type: 'ResolvedRefs', status: 'True', reason: 'ResolvedRefs', message: 'all named identities exist' };
-  const list = [...new Set(missing)].sort();
-  const shown = list.slice(0, 5).join(', ');
-  return { type: 'ResolvedRefs', status: 'False', reason: 'UnknownServiceAccount', message: `no workload has service account ${shown}${list.length > 5 ? ` and ${list.length - 5} more` : ''}` };
-}
-
-function referencedAccounts(object: Resource): string[] {
-  const namespace = object.metadata.namespace ?? '';
-  if (object.kind === 'ExpectedGraph') return object.spec.edges.map(({ from }) => `${from.namespace ?? namespace}/${from.serviceAccount}`);
-  if (object.kind !== 'AuthorizationPolicy') return [];
-  return ruleSources(object).flatMap((source) => [
-    ...(source.principals ?? []).flatMap(accountOf),
-    ...(source.serviceAccounts ?? []).map((account) => (account.includes('/') ? account : `${namespace}/${account}`)),
-  ]);
-}
-
-function ruleSources(policy: AuthorizationPolicy) {
-  return (policy.spec.rules ?? []).flatMap((rule) => (rule.from ?? []).map((entry) => entry.source));
-}
-
-function accountOf(principal: string): string[] {
-  if (principal.includes('*')) return [];
-  try {
-    const id = parseSpiffeId(principal.startsWith('spiffe://') ? principal : `spiffe://${principal}`);
-    return [id.namespace === null ? principal : `${id.namespace}/${id.serviceAccount ?? ''}`];
-  } catch {
-    return [principal];
-  }
+function resolvedRefs(object: Resource, known: Referable): Verdict {
+  return { type: 'ResolvedRefs', ...resolve(object, known) };
 }
 
 function programmed(object: Resource, progress: Programming): Verdict {

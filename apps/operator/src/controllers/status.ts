@@ -3,23 +3,38 @@ import type { Logger } from 'pino';
 import type { PushHub } from '../push/hub.ts';
 import type { ResourceCache } from '../store/cache.ts';
 import { keyOf, NotFoundError, type ResourceStore } from '../store/ports.ts';
+import { meshOf } from '../observe/mesh-state.ts';
 import { plainStatus, policyStatus } from './conditions.ts';
+import type { KeyState, Referable } from './references.ts';
 
-const PROGRAMMED_KINDS = { AuthorizationPolicy: 'authz', PeerAuthentication: 'peer', Workload: 'workload', Service: 'service' } as const;
+const PROGRAMMED_KINDS = { AuthorizationPolicy: 'authz', PeerAuthentication: 'peer', RequestAuthentication: 'authn', Workload: 'workload', Service: 'service' } as const;
 const DEBOUNCE_MS = 200;
+
+export interface StatusOptions {
+  readonly cache: ResourceCache;
+  readonly store: ResourceStore;
+  readonly hub: PushHub;
+  readonly trustDomain: string;
+  /** What is known of the keys at a source. */
+  readonly keys: (source: string) => KeyState | null;
+  readonly now: () => number;
+  readonly log: Logger;
+}
 
 /** Keeps the conditions of every object true to what its proxies confirmed. */
 export class StatusController {
   readonly #cache: ResourceCache;
   readonly #store: ResourceStore;
   readonly #hub: PushHub;
+  readonly #options: StatusOptions;
   readonly #now: () => number;
   readonly #log: Logger;
   #timer: NodeJS.Timeout | null = null;
   #running = false;
   #again = false;
 
-  constructor(options: { cache: ResourceCache; store: ResourceStore; hub: PushHub; now: () => number; log: Logger }) {
+  constructor(options: StatusOptions) {
+    this.#options = options;
     this.#cache = options.cache;
     this.#store = options.store;
     this.#hub = options.hub;
@@ -60,18 +75,27 @@ export class StatusController {
 
   /** Whole state each time: what every object's status should be, written where it differs. */
   async #reconcile(): Promise<void> {
-    const accounts = new Set(this.#cache.all('Workload').map(({ metadata, spec }) => `${metadata.namespace ?? ''}/${spec.serviceAccount}`));
+    const known = this.#referable();
     const named = Object.entries(PROGRAMMED_KINDS).flatMap(([kind, prefix]) =>
       this.#cache.all(kind as keyof typeof PROGRAMMED_KINDS).map((object): [string, Resource] => [`${prefix}/${object.metadata.namespace ?? ''}/${object.metadata.name}`, object]),
     );
     const progress = this.#hub.programming(named.map(([name]) => name));
     for (const [name, object] of named) {
       const state = progress.get(name);
-      if (state) await this.#write(object, policyStatus(object, accounts, state, this.#now()));
+      if (state) await this.#write(object, policyStatus(object, known, state, this.#now()));
     }
     for (const object of [...this.#cache.all('Mesh'), ...this.#cache.all('ExpectedGraph')]) {
-      await this.#write(object, plainStatus(object, accounts, this.#now()));
+      await this.#write(object, plainStatus(object, known, this.#now()));
     }
+  }
+
+  #referable(): Referable {
+    return {
+      accounts: new Set(this.#cache.all('Workload').map(({ metadata, spec }) => `${metadata.namespace ?? ''}/${spec.serviceAccount}`)),
+      services: new Set(this.#cache.all('Service').map(({ metadata }) => `${metadata.namespace ?? ''}/${metadata.name}`)),
+      providers: new Set(meshOf(this.#cache, this.#options.trustDomain).spec.extensionProviders?.map(({ name }) => name)),
+      keys: this.#options.keys,
+    };
   }
 
   async #write(object: Resource, status: NonNullable<Resource['status']>): Promise<void> {

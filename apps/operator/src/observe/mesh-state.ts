@@ -1,4 +1,5 @@
 import { type MeshService, type MeshWorkload, selects, workloadSpiffeId } from '@sallyport/shared/mesh';
+import type { PolicyTarget } from '@sallyport/shared/policy';
 import { API_VERSION, type ExpectedGraph, mesh as meshSchema, type Mesh, type Service, type Workload } from '@sallyport/shared/resources';
 import type { ResourceCache } from '../store/cache.ts';
 
@@ -44,12 +45,19 @@ function toMeshWorkload(workload: Workload, trustDomain: string): MeshWorkload {
   };
 }
 
-/** Workloads that a service's selector picks. As in Kubernetes, an empty selector picks none. */
+/** A workload as policies are attached to it: `targetRefs` name the services of its namespace that select it. */
+export function policyTargetOf({ namespace, labels }: Pick<MeshWorkload, 'namespace' | 'labels'>, services: readonly Service[]): PolicyTarget {
+  return { namespace, labels, services: services.filter((service) => leadsTo(service, namespace, labels)).map((service) => service.metadata.name) };
+}
+
+/** As in Kubernetes, an empty selector picks no workload. */
+function leadsTo({ metadata, spec }: Service, namespace: string, labels: Readonly<Record<string, string>>): boolean {
+  return metadata.namespace === namespace && Object.keys(spec.selector).length > 0 && selects(spec.selector, labels);
+}
+
+/** Workloads that a service's selector picks. */
 export function selectedWorkloads(service: Service, workloads: readonly Workload[]): Workload[] {
-  if (Object.keys(service.spec.selector).length === 0) return [];
-  return workloads.filter(
-    (workload) => workload.metadata.namespace === service.metadata.namespace && selects(service.spec.selector, workload.metadata.labels ?? {}),
-  );
+  return workloads.filter(({ metadata }) => leadsTo(service, metadata.namespace ?? '', metadata.labels ?? {}));
 }
 
 function toMeshService(service: Service, workloads: readonly Workload[]): MeshService {

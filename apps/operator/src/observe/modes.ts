@@ -1,17 +1,28 @@
 import type { MeshWorkload } from '@sallyport/shared/mesh';
-import { compileWorkloadPolicy, type CompiledWorkloadPolicy, effectiveMtls, type EffectiveMtls } from '@sallyport/shared/policy';
-import type { AuthorizationPolicy, MeshSpec, PeerAuthentication } from '@sallyport/shared/resources';
+import { attaches, compileWorkloadPolicy, type CompiledWorkloadPolicy, effectiveMtls, type EffectiveMtls } from '@sallyport/shared/policy';
+import type { AuthorizationPolicy, MeshSpec, PeerAuthentication, RequestAuthentication, Service } from '@sallyport/shared/resources';
+import { policyTargetOf } from './mesh-state.ts';
 
 /** Policies to read modes and verdicts from: the stored ones, or a proposal. */
 export interface PolicySet {
   readonly mesh: MeshSpec;
   readonly authorizationPolicies: readonly AuthorizationPolicy[];
   readonly peerAuthentications: readonly PeerAuthentication[];
+  readonly requestAuthentications: readonly RequestAuthentication[];
+  /** What `targetRefs` may name. */
+  readonly services: readonly Service[];
 }
 
+type Placed = Pick<MeshWorkload, 'namespace' | 'labels'>;
+
 /** Compiles what bears on a workload, with the evaluator that the proxies use. */
-export function compileFor(workload: Pick<MeshWorkload, 'namespace' | 'labels'>, policies: PolicySet): CompiledWorkloadPolicy {
-  return compileWorkloadPolicy({ ...policies, workload });
+export function compileFor(workload: Placed, policies: PolicySet): CompiledWorkloadPolicy {
+  return compileWorkloadPolicy({ ...policies, workload: policyTargetOf(workload, policies.services) });
+}
+
+/** Whether a policy bears on a workload, as the proxies see it. */
+export function bearsOn(policy: AuthorizationPolicy | RequestAuthentication, workload: Placed, { mesh, services }: PolicySet): boolean {
+  return attaches(policy, { mesh, workload: policyTargetOf(workload, services) });
 }
 
 export interface PortMode {

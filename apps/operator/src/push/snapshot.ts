@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson, selects, workloadSpiffeId } from '@sallyport/shared/mesh';
-import { type ConfigEntry, type ServiceConfig } from '@sallyport/shared/push';
-import type { AuthorizationPolicy, Mesh, PeerAuthentication, Resource, Service, Workload } from '@sallyport/shared/resources';
-import { selectedWorkloads } from '../observe/mesh-state.ts';
+import { attaches, type PolicyTarget } from '@sallyport/shared/policy';
+import { type ConfigEntry, keySourceOf, type PublicJwk, type ServiceConfig } from '@sallyport/shared/push';
+import type { AuthorizationPolicy, Mesh, PeerAuthentication, RequestAuthentication, Resource, Service, Workload } from '@sallyport/shared/resources';
+import { policyTargetOf, selectedWorkloads } from '../observe/mesh-state.ts';
 
 /** Everything that configuration is made from. */
 export interface World {
@@ -13,6 +14,9 @@ export interface World {
   readonly services: readonly Service[];
   readonly authorizationPolicies: readonly AuthorizationPolicy[];
   readonly peerAuthentications: readonly PeerAuthentication[];
+  readonly requestAuthentications: readonly RequestAuthentication[];
+  /** Known keys by their source (`keySourceOf`). */
+  readonly keys: ReadonlyMap<string, readonly PublicJwk[]>;
 }
 
 export interface NamedEntry {
@@ -36,16 +40,36 @@ export function snapshotFor(proxy: string, world: World): Map<string, NamedEntry
 
 /** Names of the entries that carry policies, for those workloads on which they bear. */
 function policiesFor(served: readonly Workload[], world: World): [string, ConfigEntry][] {
-  const root = world.mesh.spec.rootNamespace;
-  const bears = (policy: AuthorizationPolicy | PeerAuthentication) =>
-    served.some((workload) => {
-      const scope = policy.metadata.namespace;
-      return (scope === root || scope === workload.metadata.namespace) && selects(policy.spec.selector?.matchLabels, workload.metadata.labels ?? {});
-    });
+  const mesh = world.mesh.spec;
+  const targets = served.map(({ metadata }) => policyTargetOf({ namespace: metadata.namespace ?? '', labels: metadata.labels ?? {} }, world.services));
+  const bears = (policy: AuthorizationPolicy | RequestAuthentication) => targets.some((workload) => attaches(policy, { mesh, workload }));
+  const authentications = world.requestAuthentications.filter(bears);
   return [
     ...world.authorizationPolicies.filter(bears).map((policy): [string, ConfigEntry] => [`authz/${idOf(policy)}`, { type: 'authz', value: bare(policy) }]),
-    ...world.peerAuthentications.filter(bears).map((policy): [string, ConfigEntry] => [`peer/${idOf(policy)}`, { type: 'peer', value: bare(policy) }]),
+    ...world.peerAuthentications
+      .filter((policy) => targets.some((workload) => peerBears(policy, mesh.rootNamespace, workload)))
+      .map((policy): [string, ConfigEntry] => [`peer/${idOf(policy)}`, { type: 'peer', value: bare(policy) }]),
+    ...authentications.map((policy): [string, ConfigEntry] => [`authn/${idOf(policy)}`, { type: 'authn', value: bare(policy) }]),
+    ...keysFor(authentications, world),
   ];
+}
+
+function peerBears({ metadata, spec }: PeerAuthentication, root: string, { namespace, labels }: PolicyTarget): boolean {
+  return (metadata.namespace === root || metadata.namespace === namespace) && selects(spec.selector?.matchLabels, labels);
+}
+
+/** Keys that are not known yet have no entry, and the proxy then takes no token of their issuer. */
+function keysFor(authentications: readonly RequestAuthentication[], { keys }: World): [string, ConfigEntry][] {
+  const sources = new Set(authentications.flatMap((policy) => policy.spec.jwtRules.flatMap((rule) => keySourceOf(rule) ?? [])));
+  return [...sources].flatMap((source): [string, ConfigEntry][] => {
+    const known = keys.get(source);
+    return known === undefined ? [] : [[keyEntryName(source), { type: 'jwks', value: { source, keys: [...known] } }]];
+  });
+}
+
+/** Name of the entry that carries the keys of a source. */
+function keyEntryName(source: string): string {
+  return `jwks/${createHash('sha256').update(source).digest('hex')}`;
 }
 
 function workloadEntry(workload: Workload, world: World): ConfigEntry {

@@ -155,7 +155,7 @@ export const CRITERIA: readonly CriterionRule[] = [
     id: 'default-jwt',
     stage: 'Default',
     title: 'End-user tokens are validated at the mesh',
-    remedy: 'Request authentication comes in a later version.',
+    remedy: 'Write a RequestAuthentication that selects every workload which speaks HTTP.',
     link: page('/policies'),
     assess: (input) => known(input.jwt, 'validated', 'not validated'),
   },

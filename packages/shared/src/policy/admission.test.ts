@@ -26,6 +26,7 @@ describe('admission', () => {
     ['a Service of another namespace', 'RequestAuthentication', { targetRefs: [{ kind: 'Service', name: 'api', namespace: 'pay' }] }, /namespace: must be the policy’s own/],
     ['a kind that no proxy serves', 'RequestAuthentication', { targetRefs: [{ kind: 'Gateway', name: 'api' }] }, /kind: no proxy of ours serves a Gateway/],
     ['a secret among public keys', 'RequestAuthentication', { jwtRules: [{ issuer: 'i', jwks: '{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}' }] }, /jwks: holds a private or shared key/],
+    ['a claim as the length of a body', 'RequestAuthentication', { jwtRules: [{ issuer: 'i', outputPayloadToHeader: 'x-payload', outputClaimToHeaders: [{ header: 'Content-Length', claim: 'n' }] }] }, /outputClaimToHeaders\[0\]\.header: Content-Length is a header that only the proxy sets/],
     ['ports without a selector', 'PeerAuthentication', { portLevelMtls: { '80': { mode: 'STRICT' } } }, /portLevelMtls: has no effect without a selector/],
   ])('refuses %s, and Istio’s reading does not', (_, kind, spec, message) => {
     expect(problems(kind, spec)).toEqual([expect.stringMatching(message)]);

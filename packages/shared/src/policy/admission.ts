@@ -25,7 +25,7 @@ type Admitted = AuthorizationPolicy | PeerAuthentication | RequestAuthentication
 export function admissionProblems(object: Admitted, context: AdmissionContext): AdmissionProblem[] {
   if (context.mesh.compatibility === 'istio') return [];
   if (object.kind === 'PeerAuthentication') return peerProblems(object, context.mesh);
-  return [...refProblems(object, context), ...(object.kind === 'AuthorizationPolicy' ? policyProblems(object, context.mesh) : keyProblems(object))];
+  return [...refProblems(object, context), ...(object.kind === 'AuthorizationPolicy' ? policyProblems(object, context.mesh) : [...keyProblems(object), ...outputProblems(object)])];
 }
 
 /** Istio ignores both, in silence. */
@@ -110,5 +110,20 @@ function keyProblems({ spec }: RequestAuthentication): AdmissionProblem[] {
     const { keys } = JSON.parse(rule.jwks ?? '{"keys":[]}') as { keys: readonly unknown[] };
     const secret = keys.some((key) => typeof key === 'object' && key !== null && ('d' in key || 'k' in key));
     return secret ? [{ field: `spec.jwtRules[${index}].jwks`, message: 'holds a private or shared key; only public keys belong here' }] : [];
+  });
+}
+
+/** Fields that frame or route a message, or by which proxies speak to each other. */
+const NO_OUTPUT = /^(host|content-length|transfer-encoding|connection|proxy-.*|keep-alive|te|trailer|upgrade|expect|x-forwarded-client-cert|x-sallyport-.*)$/i;
+
+/** A claim must not become the length of a body or somebody's identity; the proxies leave such a header out. */
+function outputProblems({ spec }: RequestAuthentication): AdmissionProblem[] {
+  return spec.jwtRules.flatMap((rule, index): AdmissionProblem[] => {
+    const place = `spec.jwtRules[${index}]`;
+    const named = [
+      { field: `${place}.outputPayloadToHeader`, header: rule.outputPayloadToHeader ?? '' },
+      ...(rule.outputClaimToHeaders ?? []).map(({ header }, claim) => ({ field: `${place}.outputClaimToHeaders[${claim}].header`, header })),
+    ];
+    return named.filter(({ header }) => NO_OUTPUT.test(header)).map(({ field, header }) => ({ field, message: `${header} is a header that only the proxy sets; choose another` }));
   });
 }

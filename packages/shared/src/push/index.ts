@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { type DenyEvent, FLOW_REASONS, type Flow } from '../mesh/index.ts';
-import { authorizationPolicy, mesh, peerAuthentication, workload } from '../resources/index.ts';
+import { authorizationPolicy, mesh, peerAuthentication, requestAuthentication, workload } from '../resources/index.ts';
+import { MAX_KEYS, publicJwk } from './key-set.ts';
+
+export { isDiscovery, KeySetError, keySourceOf, type PublicJwk, readKeySet } from './key-set.ts';
 
 /**
  * The contract between the operator and its proxies (ADR 0002).
@@ -78,9 +81,10 @@ const serviceConfig = z.strictObject({
 
 /**
  * One named piece of a proxy's configuration. Names are unique: `mesh`, `bundle`, `workload/<ns>/<name>`,
- * `service/<ns>/<name>`, `authz/<ns>/<name>`, `peer/<ns>/<name>`.
- * A proxy gets: the workloads it serves, every service that they can call, the authorization and peer policies
- * that bear on its workloads (including those of the root namespace), the mesh and the trust bundle.
+ * `service/<ns>/<name>`, `authz/<ns>/<name>`, `peer/<ns>/<name>`, `authn/<ns>/<name>`, `jwks/<sha256 of its source>`.
+ * A proxy gets: the workloads it serves, every service that they can call, the authorization, peer and request
+ * authentication policies that bear on its workloads (including those of the root namespace), the keys that those need
+ * as far as they are known, the mesh and the trust bundle.
  */
 export const configEntry = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('mesh'), value: mesh }),
@@ -97,6 +101,12 @@ export const configEntry = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('service'), value: serviceConfig }),
   z.strictObject({ type: z.literal('authz'), value: authorizationPolicy }),
   z.strictObject({ type: z.literal('peer'), value: peerAuthentication }),
+  z.strictObject({ type: z.literal('authn'), value: requestAuthentication }),
+  /**
+   * Keys by where they came from ({@link keySourceOf}). Without the time of their fetching: that would change with every
+   * fetch, and each would be a push that says nothing new. The operator shows their age.
+   */
+  z.strictObject({ type: z.literal('jwks'), value: z.strictObject({ source: z.string().max(4096), keys: z.array(publicJwk).min(1).max(MAX_KEYS) }) }),
 ]);
 export type ConfigEntry = z.infer<typeof configEntry>;
 export type ServiceConfig = z.infer<typeof serviceConfig>;

@@ -1,8 +1,10 @@
 import { type AllowedEdge, nodesOfAccount } from '@sallyport/shared/graph';
-import { parseSpiffeId, selects } from '@sallyport/shared/mesh';
+import { parseSpiffeId } from '@sallyport/shared/mesh';
+import { attaches } from '@sallyport/shared/policy';
 import type { AuthorizationPolicy } from '@sallyport/shared/resources';
-import { meshState } from '../mesh-state.ts';
+import { meshState, policyTargetOf } from '../mesh-state.ts';
 import type { Sources } from '../observation.ts';
+import { storedPolicies } from './strict.ts';
 
 /**
  * Edges that an enforced ALLOW policy names: exact principals on services that the policy selects. Used to show what is
@@ -10,12 +12,14 @@ import type { Sources } from '../observation.ts';
  */
 export function allowedEdges(sources: Sources): AllowedEdge[] {
   const mesh = meshState(sources.cache, sources.trustDomain);
-  const policies = sources.cache.all('AuthorizationPolicy').filter((policy) => policy.spec.action === 'ALLOW' && policy.spec.enforcement === 'Enforce');
+  const stored = storedPolicies(sources);
+  const workloads = new Map(mesh.workloads.map((workload) => [`${workload.namespace}/${workload.name}`, policyTargetOf(workload, stored.services)]));
+  const policies = stored.authorizationPolicies.filter((policy) => policy.spec.action === 'ALLOW' && policy.spec.enforcement === 'Enforce');
   return policies.flatMap((policy) => {
     const sourcesOfPolicy = exactPrincipals(policy, sources.trustDomain).flatMap(([namespace, account]) => nodesOfAccount(mesh, namespace, account));
-    const targets = mesh.services.filter((service) => service.namespace === policy.metadata.namespace && service.workloads.some((name) => {
-      const workload = mesh.workloads.find((item) => item.namespace === service.namespace && item.name === name);
-      return workload !== undefined && selects(policy.spec.selector?.matchLabels, workload.labels);
+    const targets = mesh.services.filter((service) => service.workloads.some((name) => {
+      const workload = workloads.get(`${service.namespace}/${name}`);
+      return workload !== undefined && attaches(policy, { mesh: stored.mesh, workload });
     }));
     return targets.flatMap((service) =>
       service.ports.flatMap((port) => sourcesOfPolicy.map((source): AllowedEdge => ({

@@ -1,21 +1,21 @@
 import type { KeyObject } from 'node:crypto';
 import { buildGraph } from '@sallyport/shared/graph';
 import { type EvidenceException, type EvidenceModel, type EvidenceQuery, keyIdOf } from '@sallyport/shared/evidence';
-import { selects, type Window } from '@sallyport/shared/mesh';
+import type { Window } from '@sallyport/shared/mesh';
 import type { Resource } from '@sallyport/shared/resources';
 import type { Authority } from '../../ca/authority.ts';
 import { auditBetween } from '../../history/audit.ts';
 import type { Certificate } from '../../generated/prisma/client.ts';
 import { certificatesBetween } from '../../history/certificates.ts';
 import { readDenies } from '../../history/flows.ts';
-import { namespaceMode } from '../modes.ts';
+import { bearsOn, namespaceMode } from '../modes.ts';
 import { namespacesOf, observeWindow, type Observation, type Sources } from '../observation.ts';
 import { certificateView } from './certificates.ts';
 import { storedPolicies } from './strict.ts';
 
 const VERSION = '0.1.0';
 const MAX_DENIES = 50_000;
-const CONFIG_KINDS = ['Mesh', 'PeerAuthentication', 'AuthorizationPolicy', 'ExpectedGraph', 'Service', 'Workload'] as const;
+const CONFIG_KINDS = ['Mesh', 'PeerAuthentication', 'RequestAuthentication', 'AuthorizationPolicy', 'ExpectedGraph', 'Service', 'Workload'] as const;
 
 const QUERIES: readonly EvidenceQuery[] = [
   { id: 'edges', source: 'flow_buckets', file: 'populations/edges.csv', text: 'flows of the window summed over all dimensions but time, joined with ExpectedGraph' },
@@ -69,7 +69,7 @@ function workloadsOf(sources: Sources, observation: Observation): EvidenceModel[
   return observation.mesh.workloads.map((workload) => ({
     ...workload,
     mode: namespaceMode([workload], workload.namespace, policies).mode,
-    underPolicy: allows.some(({ metadata, spec }) => (metadata.namespace === workload.namespace || metadata.namespace === policies.mesh.rootNamespace) && selects(spec.selector?.matchLabels, workload.labels)),
+    underPolicy: allows.some((policy) => bearsOn(policy, workload, policies)),
   }));
 }
 

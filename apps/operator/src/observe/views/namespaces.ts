@@ -2,10 +2,9 @@ import type { MaturityView, NamespaceDetail, NamespacesView, NamespaceView } fro
 import { buildGraph, windowViewOf } from '@sallyport/shared/graph';
 import { assessMaturity } from '@sallyport/shared/maturity';
 import type { MeshWorkload } from '@sallyport/shared/mesh';
-import { selects } from '@sallyport/shared/mesh';
 import { cleanDays, type CleanFacts, readCleanFacts } from '../../history/clean.ts';
 import { openSignals } from '../../history/signals.ts';
-import { namespaceMode, portModes } from '../modes.ts';
+import { bearsOn, namespaceMode, portModes } from '../modes.ts';
 import { namespacesOf, observe, type Observation } from '../observation.ts';
 import { certificateItems } from './certificates.ts';
 import { callsTo, storedPolicies, strictPlan, type StrictSources } from './strict.ts';
@@ -109,16 +108,25 @@ function maturityOf(context: Context, namespace: string): MaturityView {
     now: observation.now,
     cleanDays: cleanDays(context.clean, namespace, observation.coverageOf(namespace).proxies.map((proxy) => proxy.name), observation.now),
     openCriticalSignals: signals.length,
+    jwt: tokensValidated(context, namespace),
     // Not observed by this version: each criterion that needs one of them says so and stays indeterminate.
-    unusedGrants: null, egressDeclared: null, jwt: null, federation: null, gitOps: null, evidenceVerifiedAt: null,
+    unusedGrants: null, egressDeclared: null, federation: null, gitOps: null, evidenceVerifiedAt: null,
   });
 }
 
+/** Whether every workload that speaks HTTP checks the tokens that it is shown; null when none does. */
+function tokensValidated(context: Context, namespace: string): boolean | null {
+  const policies = storedPolicies(context.sources);
+  const checks = policies.requestAuthentications.filter((policy) => policy.spec.jwtRules.length > 0);
+  const http = inNamespace(context, namespace).filter((workload) => workload.ports.some(({ protocol }) => protocol === 'http'));
+  if (http.length === 0) return null;
+  return http.every((workload) => workload.proxy !== null && checks.some((policy) => bearsOn(policy, workload, policies)));
+}
+
 function maturityWorkload(context: Context, workload: MeshWorkload) {
-  const allows = context.sources.cache.all('AuthorizationPolicy').filter((policy) => policy.spec.action === 'ALLOW' && policy.spec.enforcement === 'Enforce');
-  const root = context.observation.meshResource.spec.rootNamespace;
-  const hasPolicy = allows.some(
-    ({ metadata, spec }) => (metadata.namespace === workload.namespace || metadata.namespace === root) && selects(spec.selector?.matchLabels, workload.labels),
+  const policies = storedPolicies(context.sources);
+  const hasPolicy = policies.authorizationPolicies.some(
+    (policy) => policy.spec.action === 'ALLOW' && policy.spec.enforcement === 'Enforce' && bearsOn(policy, workload, policies),
   );
   const live = workload.proxy !== null && liveProxies(context).has(workload.proxy);
   return { name: workload.name, proxy: workload.proxy, live, serviceAccount: workload.serviceAccount, hasPolicy };

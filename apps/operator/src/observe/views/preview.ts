@@ -2,9 +2,10 @@ import { overlay, replay, type ReplayedFlow, unrecordedIn } from '@sallyport/sha
 import type { Impact, PreviewView } from '@sallyport/shared/api';
 import { sourceOf, windowViewOf } from '@sallyport/shared/graph';
 import { type MeshWorkload, selects } from '@sallyport/shared/mesh';
-import { parseResource, type Resource } from '@sallyport/shared/resources';
+import { type AuthorizationPolicy, parseResource, type PeerAuthentication, type RequestAuthentication, type Resource } from '@sallyport/shared/resources';
 import { createTwoFilesPatch } from 'diff';
 import { stringify } from 'yaml';
+import { bearsOn, type PolicySet } from '../modes.ts';
 import { observe, type Observation, type Sources } from '../observation.ts';
 import { storedPolicies } from './strict.ts';
 
@@ -15,7 +16,8 @@ import { storedPolicies } from './strict.ts';
 export async function previewView(sources: Sources, proposed: readonly Resource[], windowMs: number): Promise<PreviewView> {
   const observation = await observe(sources, windowMs);
   const before = storedPolicies(sources);
-  const result = replay(observation.flows, before, overlay(before, proposed), observation.mesh);
+  const after = overlay(before, proposed);
+  const result = replay(observation.flows, before, after, observation.mesh);
   const impacts = (list: readonly ReplayedFlow[]) => list.map((each) => impactOf(each, observation));
   return {
     window: windowViewOf(observation.window),
@@ -25,12 +27,18 @@ export async function previewView(sources: Sources, proposed: readonly Resource[
     wouldDeny: impacts(result.wouldDeny),
     wouldAllow: impacts(result.wouldAllow),
     unchanged: result.unchanged,
-    warnings: [...warningsOf(observation, proposed), ...askWarnings(result.wouldAsk)],
+    warnings: [...warningsOf(observation, proposed, attachedTo(before, after, proposed)), ...askWarnings(result.wouldAsk)],
   };
 }
 
+/** The proposed policies with the services that they may be attached to. */
+function attachedTo(before: PolicySet, after: ReturnType<typeof overlay>, proposed: readonly Resource[]): PolicySet {
+  const services = proposed.filter((object) => object.kind === 'Service');
+  return { ...after, requestAuthentications: after.requestAuthentications ?? [], services: [...services, ...before.services] };
+}
+
 /** What was allowed, or denied, and would be for an external authorizer to say: no replay knows its answer. */
-function askWarnings(asked: readonly ReplayedFlow[]): PreviewView['warnings'] {
+function askWarnings(asked: readonly ReplayedFlow[]): Warnings {
   const byProvider = Map.groupBy(asked, ({ after }) => after.provider ?? '');
   return [...byProvider].map(([provider, flows]) => ({
     code: 'would-ask',
@@ -70,19 +78,36 @@ function yamlOf(object: Resource): string {
   return stringify({ apiVersion, kind, metadata: { name, namespace, ...shown }, spec });
 }
 
-function warningsOf(observation: Observation, proposed: readonly Resource[]): PreviewView['warnings'] {
+type Warnings = PreviewView['warnings'];
+
+function warningsOf(observation: Observation, proposed: readonly Resource[], after: PolicySet): Warnings {
   return proposed.flatMap((object) => {
-    if (object.kind !== 'AuthorizationPolicy' && object.kind !== 'PeerAuthentication') return [];
+    if (object.kind !== 'AuthorizationPolicy' && object.kind !== 'PeerAuthentication' && object.kind !== 'RequestAuthentication') return [];
     const id = `${object.metadata.namespace ?? ''}/${object.metadata.name}`;
-    const selected = observation.mesh.workloads.filter((workload) => workload.namespace === object.metadata.namespace && selects(object.spec.selector?.matchLabels, workload.labels));
-    const isRoot = object.metadata.namespace === observation.meshResource.spec.rootNamespace;
-    const warnings = selected.length === 0 && !isRoot ? [{ code: 'selects-nothing', message: `${id} selects no workload`, remedy: 'correct the namespace or the selector' }] : [];
-    const fields = object.kind === 'AuthorizationPolicy' ? unrecordedIn(object) : [];
-    const unrecorded = fields.length > 0
-      ? [{ code: 'not-recorded', message: `${id} has rules on ${fields.join(', ')}, which flows do not record`, remedy: 'read this preview as approximate, or apply with enforcement: DryRun first' }]
-      : [];
-    return [...warnings, ...unrecorded, ...plaintextWarnings(observation, object, selected, id)];
+    const selected = observation.mesh.workloads.filter((workload) => bears(object, workload, after));
+    const isRoot = object.metadata.namespace === after.mesh.rootNamespace;
+    const warnings = selected.length === 0 && !isRoot ? [{ code: 'selects-nothing', message: `${id} selects no workload`, remedy: 'correct the namespace, the selector or the targetRefs' }] : [];
+    return [...warnings, ...blindSpots(object, id), ...plaintextWarnings(observation, object, selected, id)];
   });
+}
+
+function bears(object: AuthorizationPolicy | PeerAuthentication | RequestAuthentication, workload: MeshWorkload, policies: PolicySet): boolean {
+  if (object.kind !== 'PeerAuthentication') return bearsOn(object, workload, policies);
+  return workload.namespace === object.metadata.namespace && selects(object.spec.selector?.matchLabels, workload.labels);
+}
+
+/** What a recorded flow cannot tell about a proposal. */
+function blindSpots(object: Resource, id: string): Warnings {
+  const remedy = 'read this preview as approximate, or apply with enforcement: DryRun first';
+  if (object.kind === 'RequestAuthentication') {
+    return [{ code: 'not-recorded', message: `${id} judges tokens, which flows do not record: calls with a token that it refuses are not foreseen here`, remedy: 'apply it before any policy asks for its tokens, and watch for token-rejected' }];
+  }
+  if (object.kind !== 'AuthorizationPolicy') return [];
+  const asks = object.spec.provider === undefined
+    ? []
+    : [{ code: 'external-authorizer', message: `${id} asks ${object.spec.provider.name}, whose answers nobody knows beforehand: calls that it would refuse are not foreseen here`, remedy: 'look at what the authorizer itself logs' }];
+  const fields = unrecordedIn(object);
+  return fields.length === 0 ? asks : [...asks, { code: 'not-recorded', message: `${id} has rules on ${fields.join(', ')}, which flows do not record`, remedy }];
 }
 
 /** Somebody who comes in plaintext has no identity: an ALLOW by identity would cut it off. Never in silence. */

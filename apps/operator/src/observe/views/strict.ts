@@ -19,6 +19,8 @@ export function storedPolicies(sources: Sources): PolicySet {
     mesh: meshOf(sources.cache, sources.trustDomain).spec,
     authorizationPolicies: sources.cache.all('AuthorizationPolicy'),
     peerAuthentications: sources.cache.all('PeerAuthentication'),
+    requestAuthentications: sources.cache.all('RequestAuthentication'),
+    services: sources.cache.all('Service'),
   };
 }
 

@@ -1,0 +1,121 @@
+import { parseSpiffeId } from '@sallyport/shared/mesh';
+import { KeySetError, keySourceOf, readKeySet } from '@sallyport/shared/push';
+import type { AuthorizationPolicy, JwtRule, RequestAuthentication, Resource } from '@sallyport/shared/resources';
+
+/** What objects may refer to, as it is now. */
+export interface Referable {
+  /** Identities that exist, as `namespace/serviceAccount`. */
+  readonly accounts: ReadonlySet<string>;
+  /** Services, as `namespace/name`. */
+  readonly services: ReadonlySet<string>;
+  /** Extension providers of the Mesh. */
+  readonly providers: ReadonlySet<string>;
+  /** What is known of the keys at a source; null before the first attempt to fetch them ended. */
+  readonly keys: (source: string) => KeyState | null;
+}
+
+/** Times in ms since the epoch. */
+export interface KeyState {
+  readonly fetchedAt: number | null;
+  /** Why the last attempt failed; null when it did not. */
+  readonly failure: string | null;
+}
+
+/** The condition `ResolvedRefs` of an object, without its type. */
+export interface Resolution {
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly reason: string;
+  readonly message: string;
+}
+
+const RESOLVED: Resolution = { status: 'True', reason: 'ResolvedRefs', message: 'all that it names exists' };
+
+/** Whether everything that an object names exists: the first problem, or all is well. */
+export function resolve(object: Resource, known: Referable): Resolution {
+  if (object.kind === 'RequestAuthentication') return targetProblem(object, known) ?? keyProblem(object, known) ?? resolvedKeys(object, known);
+  if (object.kind !== 'AuthorizationPolicy') return accountProblem(object, known) ?? RESOLVED;
+  return targetProblem(object, known) ?? providerProblem(object, known) ?? accountProblem(object, known) ?? RESOLVED;
+}
+
+function problem(reason: string, message: string): Resolution {
+  return { status: 'False', reason, message };
+}
+
+function targetProblem({ metadata, spec }: AuthorizationPolicy | RequestAuthentication, { services }: Referable): Resolution | null {
+  const missing = (spec.targetRefs ?? []).find((ref) => ref.kind === 'Service' && !services.has(`${metadata.namespace ?? ''}/${ref.name}`));
+  return missing ? problem('TargetNotFound', `there is no Service ${metadata.namespace ?? ''}/${missing.name}, so nothing is attached by that reference`) : null;
+}
+
+function providerProblem({ spec }: AuthorizationPolicy, { providers }: Referable): Resolution | null {
+  if (spec.provider === undefined || providers.has(spec.provider.name)) return null;
+  return problem('UnknownProvider', `the Mesh has no extension provider ${spec.provider.name}, so every call is denied; add it to spec.extensionProviders`);
+}
+
+/** A principal that nobody holds is most likely a typo, and an ALLOW rule with it admits nobody. */
+function accountProblem(object: Resource, { accounts }: Referable): Resolution | null {
+  const list = [...new Set(referencedAccounts(object).filter((account) => !accounts.has(account)))].sort();
+  if (list.length === 0) return null;
+  const shown = list.slice(0, 5).join(', ');
+  return problem('UnknownServiceAccount', `no workload has service account ${shown}${list.length > 5 ? ` and ${list.length - 5} more` : ''}`);
+}
+
+function referencedAccounts(object: Resource): string[] {
+  const namespace = object.metadata.namespace ?? '';
+  if (object.kind === 'ExpectedGraph') return object.spec.edges.map(({ from }) => `${from.namespace ?? namespace}/${from.serviceAccount}`);
+  if (object.kind !== 'AuthorizationPolicy') return [];
+  const sources = (object.spec.rules ?? []).flatMap((rule) => (rule.from ?? []).map((entry) => entry.source));
+  return sources.flatMap((source) => [
+    ...(source.principals ?? []).flatMap(accountOf),
+    ...(source.serviceAccounts ?? []).map((account) => (account.includes('/') ? account : `${namespace}/${account}`)),
+  ]);
+}
+
+function accountOf(principal: string): string[] {
+  if (principal.includes('*')) return [];
+  try {
+    const id = parseSpiffeId(principal.startsWith('spiffe://') ? principal : `spiffe://${principal}`);
+    return [id.namespace === null ? principal : `${id.namespace}/${id.serviceAccount ?? ''}`];
+  } catch {
+    return [principal];
+  }
+}
+
+/** The worst comes first: no keys at all, then old ones. */
+function keyProblem({ spec }: RequestAuthentication, known: Referable): Resolution | null {
+  const all = spec.jwtRules.flatMap((rule) => problemOfRule(rule, known) ?? []);
+  return all.find(({ reason }) => reason === 'JwksUnavailable') ?? all[0] ?? null;
+}
+
+function problemOfRule(rule: JwtRule, known: Referable): Resolution | null {
+  const start = `issuer ${rule.issuer}:`;
+  if (rule.jwks !== undefined) return inlineProblem(rule.jwks, start);
+  const source = keySourceOf(rule);
+  if (source === null) return problem('JwksUnavailable', `${start} the issuer is no address where keys could be discovered; add jwksUri or jwks`);
+  const state = known.keys(source);
+  if (state?.failure == null) return null;
+  if (state.fetchedAt === null) return problem('JwksUnavailable', `${start} there are no keys, so its tokens are refused: ${state.failure}`);
+  // An age would change by itself, and each change would be a write; the time does not.
+  return problem('JwksStale', `${start} keys of ${iso(state.fetchedAt)} stay in use, because newer ones cannot be fetched: ${state.failure}`);
+}
+
+function inlineProblem(jwks: string, start: string): Resolution | null {
+  try {
+    readKeySet(jwks);
+    return null;
+  } catch (error) {
+    if (!(error instanceof KeySetError)) throw error;
+    return problem('JwksUnavailable', `${start} jwks ${error.message}`);
+  }
+}
+
+function resolvedKeys({ spec }: RequestAuthentication, known: Referable): Resolution {
+  const sources = spec.jwtRules.flatMap((rule) => keySourceOf(rule) ?? []);
+  const times = sources.map((source) => known.keys(source)?.fetchedAt ?? null);
+  if (times.includes(null)) return { status: 'Unknown', reason: 'Pending', message: 'its keys are being fetched' };
+  const oldest = times.reduce<number>((low, time) => Math.min(low, time ?? low), Number.POSITIVE_INFINITY);
+  return times.length === 0 ? RESOLVED : { ...RESOLVED, message: `all that it names exists; its oldest keys were fetched at ${iso(oldest)}` };
+}
+
+function iso(time: number): string {
+  return new Date(time).toISOString();
+}
