@@ -9,7 +9,7 @@ const API = 'sallyport.dev/v1alpha1';
 export function aMeshSpec(spec: object = {}): MeshSpec {
   return meshSchema.parse({
     apiVersion: API, kind: 'Mesh', metadata: { name: 'default' },
-    spec: { trustDomain: 'shop.test', trustDomainAliases: ['old.test'], extensionProviders: [{ name: 'guard', envoyExtAuthzGrpc: { service: 'guard', port: 9000 } }], ...spec },
+    spec: { trustDomain: 'shop.test', trustDomainAliases: ['old.test'], extensionProviders: [{ name: 'guard', envoyExtAuthzGrpc: { service: 'guard', port: 9000 } }, { name: 'web-guard', envoyExtAuthzHttp: { service: 'guard', port: 9001 } }], ...spec },
   }).spec;
 }
 
@@ -45,6 +45,7 @@ const source = fc.oneof(
 const operation = fc.record({ hosts: some('h', 'h:80', '*.h', 'h*', '*'), notHosts: some('h'), ports: some('80', '81', '90'), notPorts: some('80'), methods: some('GET', 'POST', 'G*', '*'), notMethods: some('GET'), paths, notPaths: paths }, optional).filter(filled);
 const condition = fc.oneof(
   fc.record({ key: fc.constant('request.headers[X-Env]'), values: some('v', 'w', 'v*', '*'), notValues: some('v', '*w') }, { requiredKeys: ['key'] }),
+  fc.record({ key: fc.constantFrom('request.headers[:method]', 'request.headers[:authority]'), values: some('GET', 'G*', 'H:80', 'h'), notValues: some('*', 'x.h') }, { requiredKeys: ['key'] }),
   fc.record({ key: fc.constantFrom('request.auth.claims[role]', 'request.auth.audiences', 'request.auth.presenter'), values: claims, notValues: claims }, { requiredKeys: ['key'] }),
   fc.record({ key: fc.constant('connection.sni'), values: some('s', 's*'), notValues: some('*t') }, { requiredKeys: ['key'] }),
   fc.record({ key: fc.constantFrom('source.ip', 'remote.ip', 'destination.ip'), values: ips, notValues: ips }, { requiredKeys: ['key'] }),
@@ -56,10 +57,10 @@ const CUSTOM_REFUSES = /rincipals|amespaces|erviceAccounts|rustDomains/;
 
 /** Specs of every action that the schema takes. */
 export const policySpec = fc
-  .record({ action: fc.constantFrom('ALLOW', 'ALLOW', 'DENY', 'DENY', 'AUDIT', 'CUSTOM'), rules: fc.array(rule, { minLength: 0, maxLength: 3 }), selector: fc.constantFrom(undefined, { matchLabels: { app: 'card' } }, { matchLabels: { app: 'other' } }) })
+  .record({ action: fc.constantFrom('ALLOW', 'ALLOW', 'DENY', 'DENY', 'AUDIT', 'CUSTOM'), provider: fc.constantFrom('guard', 'guard', 'web-guard', 'gone'), rules: fc.array(rule, { minLength: 0, maxLength: 3 }), selector: fc.constantFrom(undefined, { matchLabels: { app: 'card' } }, { matchLabels: { app: 'other' } }) })
   .filter(({ action, rules }) => action === 'ALLOW' || rules.length > 0)
   .filter(({ action, rules }) => action !== 'CUSTOM' || !CUSTOM_REFUSES.test(JSON.stringify(rules)))
-  .map(({ action, rules, selector }) => ({ action, rules, ...(selector ? { selector } : {}), ...(action === 'CUSTOM' ? { provider: { name: 'guard' } } : {}) }));
+  .map(({ action, rules, selector, provider }) => ({ action, rules, ...(selector ? { selector } : {}), ...(action === 'CUSTOM' ? { provider: { name: provider } } : {}) }));
 
 /** Zero to four policies of the workload's namespace. */
 export const policies = fc.array(policySpec, { maxLength: 4 }).map((specs) => specs.map((spec, index) => aPolicy(`p${index}`, spec)));
@@ -84,7 +85,7 @@ const httpRequest = fc.record({
   destination: fc.constantFrom(80, 81).map((port) => ({ ip: '10.0.0.9', port })),
   http: fc.record({
     method: fc.constantFrom('GET', 'POST', 'GX', 'PUT'), host: fc.constantFrom('h', 'H:80', 'x.h', 'x.h:99', 'hh', 'q', 'h:99'),
-    target: fc.constantFrom('/', '/a', '/a/', '/a/b', '/ab', '/a/c', '/a/b/c', '/b', '/x/b', '/x/y/b', '/a/b/b', '/a//b', '*', '/q?x=1', '/a/x/../b'),
+    target: fc.constantFrom('/', '/a', '/a/', '/a/b', '/ab', '/a/c', '/a/b/c', '/b', '/x/b', '/x/y/b', '/a/b/b', '/a//b', '*', '/q?x=1', '/a/x/../b', '/a/x|y', '/a|/b', '/|/b'),
     headers: fc.oneof(fc.constant({}), some('v', 'w', 'vw', 'x').map((values) => ({ 'x-env': values }))),
   }),
 });

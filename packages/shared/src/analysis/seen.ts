@@ -5,6 +5,8 @@ const NONE = '(none)';
 /** What a request shows where a clause looks, for people to read. Verdicts never come from here. */
 export function seenValue(subject: string, request: PolicyRequest): string {
   const header = /^request\.headers\[(.+)\]$/.exec(subject)?.[1]?.toLowerCase();
+  if (header === ':method') return request.http?.method ?? NONE;
+  if (header === ':authority') return request.http?.host ?? NONE;
   if (header !== undefined) return request.http?.headers[header]?.join(', ') ?? NONE;
   if (subject.startsWith('request.auth') || subject === 'requestPrincipals') return request.token ? JSON.stringify(request.token.claims) : '(no token)';
   const value = plain(subject, request);

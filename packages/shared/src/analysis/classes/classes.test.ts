@@ -34,8 +34,8 @@ const RUNS = { numRuns: 300 };
 
 describe('classes: every value that can be seen has a representative that no pattern tells from it', () => {
   it('of paths, with prefixes, suffixes and templates in any mixture', () => {
-    const segment = fc.constantFrom('a', 'b', 'ab', 'a.json', 'x', 'json', '');
-    const modes = fc.constantFrom('NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES').map((pathNormalization) => aMeshSpec({ pathNormalization }));
+    const segment = fc.constantFrom('a', 'b', 'ab', 'a.json', 'x', 'json', '', 'x|', 'a|b');
+    const modes = fc.constantFrom('NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES').chain((pathNormalization) => fc.constantFrom('sallyport', 'istio').map((compatibility) => aMeshSpec({ pathNormalization, compatibility })));
     const patterns = lists('/a', '/a/b', '/a*', '/a/*', '*b', '*.json', '*/b', '*a/b', '/a/{*}', '/{*}/b', '/{**}/b', '/a/{**}', '/{*}/{*}', '*', '/a//b', '/a/', '/', '/ab*', '/{**}', '/a/{*}/b', '{**}', '*son');
     fc.assert(fc.property(patterns, fc.array(fc.array(segment, { minLength: 1, maxLength: 4 }), { minLength: 30, maxLength: 30 }), modes, (some, seen, mesh) => {
       const texts = [...seen.map((segments) => `/${segments.join('/')}`), '*'].flatMap((text) => {
@@ -70,6 +70,14 @@ describe('classes: every value that can be seen has a representative that no pat
     fc.assert(fc.property(lists('h', 'h:80', 'h*', '*.h', '*:80', '*', '*80', 'h:8*', 'H', 'a.h:8080', '*h'), fc.array(host, { minLength: 30, maxLength: 30 }), meshes, (some, seen, mesh) => {
       const values = seen.map((text): Change => (request) => ({ ...request, http: { ...path('/')(request).http, method: 'GET', headers: {}, path: '/' as NonNullable<PolicyRequest['http']>['path'], host: text } }));
       expect(misses('host', some.map((pattern) => ({ to: [{ operation: { hosts: [pattern] } }] })), values, mesh)).toEqual([]);
+    }), RUNS);
+  });
+
+  it('of pseudo-headers, which Istio reads from the request line', () => {
+    const host = fc.constantFrom('h', 'H', 'H:80', 'x.h', 'Hx', 'q');
+    fc.assert(fc.property(lists('h', 'H*', '*:80', '*', '*.h'), fc.array(host, { minLength: 20, maxLength: 20 }), (some, seen) => {
+      const values = seen.map((text): Change => (request) => ({ ...request, http: { method: 'GET', headers: {}, path: '/' as NonNullable<PolicyRequest['http']>['path'], host: text } }));
+      expect(misses('host', some.map((pattern) => ({ when: [{ key: 'request.headers[:authority]', values: [pattern] }] })), values, aMeshSpec({ compatibility: 'istio' }))).toEqual([]);
     }), RUNS);
   });
 

@@ -3,9 +3,19 @@ import { type Classes, type Representative, stringClasses } from './strings.ts';
 /** Beyond this many ports nothing is claimed to be complete. */
 const MOST_PORTS = 400;
 
-/** Hosts with and without a port: policies may look at either form. */
-export function hostClasses(patterns: Iterable<string>): Classes {
+/**
+ * Hosts with and without a port: policies may look at either form.
+ *
+ * @param authority patterns of Istio's `:authority`, which are compared with regard to case
+ */
+export function hostClasses(patterns: Iterable<string>, authority: readonly string[] = []): Classes {
   const texts = [...new Set(patterns)];
+  if (authority.length > 0) {
+    const exact = stringClasses(authority);
+    const folded = texts.length === 0 ? [] : hostClasses([...texts, ...authority]).values;
+    const upper = folded.map((each): Representative => ({ ...each, value: each.value.toUpperCase(), secondary: true }));
+    return { values: [...exact.values, ...folded, ...upper], complete: exact.complete && texts.length === 0 };
+  }
   const ports = portsOf(texts);
   const bare = texts.map((text) => text.replace(/:\d*\*?$/, ''));
   const whole = stringClasses([...texts, ...bare], { fold: true, valid: (text) => /^[a-z0-9._~[\]-][a-z0-9._~:[\]-]*$/.test(text) });

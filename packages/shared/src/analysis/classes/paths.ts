@@ -1,22 +1,32 @@
 import { isTemplate, normalizePath } from '../../policy/index.ts';
 import type { MeshSpec } from '../../resources/index.ts';
 import { ANY_SEGMENT, exactly, segmentClasses, type SegmentPattern, SOME_SEGMENT, stringPattern } from './segments.ts';
-import type { Classes } from './strings.ts';
+import { type Classes, type Representative, stringClasses } from './strings.ts';
 
 /** Paths in normal form that the patterns tell apart: a pattern that no normal form matches divides nothing. */
-export function pathClasses(patterns: Iterable<string>, meshes: readonly MeshSpec[]): Classes {
+export function pathClasses(all: Iterable<string>, meshes: readonly MeshSpec[]): Classes {
+  const patterns = [...new Set(all)].filter((pattern) => pattern !== '*');
   const normal = (path: string) => meshes.every((mesh) => {
     const result = normalizePath(path, mesh);
     return result.ok && result.query === '' && result.path === path;
   });
   const gaps = normal('/a//b');
-  const { values, complete } = segmentClasses([...new Set(patterns)].filter((pattern) => pattern !== '*').map(pathPattern), {
+  const { values, complete } = segmentClasses(patterns.map(pathPattern), {
     allowed: (segment, index) => segment === '' || (index > 0 && normal(`/${segment}`)),
     last: (segment, index) => index > 0 && segment === '' && !gaps,
     valid: normal,
   });
   // RFC 9112: besides paths there is only `*`, the server as a whole.
-  return { complete, values: [...values, { value: '*', label: '*', secondary: true }] };
+  const special = meshes.some((mesh) => mesh.compatibility === 'istio') ? untemplated(patterns, normal) : [];
+  return { complete, values: [...values, { value: '*', label: '*', secondary: true }, ...special] };
+}
+
+/** Envoy's templates do not match these characters, wherever they stand; the other patterns do. */
+function untemplated(patterns: readonly string[], normal: (path: string) => boolean): Representative[] {
+  if (!patterns.some(isTemplate)) return [];
+  const plain = patterns.filter((pattern) => !isTemplate(pattern));
+  return stringClasses(plain, { valid: (text) => /[*|^[\]]/.test(text) && normal(text), middles: ['|', 'x|x', '/x|x', '|/|', '/|/|'] })
+    .values.map(({ value, label }) => ({ value, label: `${label} with one of | ^ [ ] *`, secondary: true }));
 }
 
 function pathPattern(label: string): SegmentPattern {

@@ -32,8 +32,8 @@ const MIDDLES: readonly string[] = [...READABLE, ...SINGLE, ...SINGLE.map((chara
  * A text that begins with `prefix`, ends with `suffix`, and matches nothing of the alphabet that those two do not imply.
  * Null when no middle part does it.
  */
-export function between(prefix: string, suffix: string, { exact, prefixes, suffixes }: Alphabet, valid: (text: string) => boolean, fold = false): string | null {
-  for (const middle of MIDDLES) {
+export function between(prefix: string, suffix: string, { exact, prefixes, suffixes }: Alphabet, valid: (text: string) => boolean, { fold = false, middles = MIDDLES }: { readonly fold?: boolean; readonly middles?: readonly string[] } = {}): string | null {
+  for (const middle of middles) {
     const text = `${prefix}${fold ? middle.toLowerCase() : middle}${suffix}`;
     if (text === '' || exact.has(text) || !valid(text)) continue;
     if (onlyImplied(prefixes, (each) => text.startsWith(each), (each) => prefix.startsWith(each)) && onlyImplied(suffixes, (each) => text.endsWith(each), (each) => suffix.endsWith(each))) return text;
@@ -55,6 +55,8 @@ interface StringOptions {
   readonly valid?: (text: string) => boolean;
   /** Values are compared in lower case. */
   readonly fold?: boolean;
+  /** Texts to put between a prefix and a suffix, instead of the usual ones. */
+  readonly middles?: readonly string[];
   /** Tells values apart that the patterns' own strings do not; each is added as it stands. */
   readonly extra?: readonly string[];
 }
@@ -63,13 +65,13 @@ interface StringOptions {
  * Representatives for patterns of Istio's string match: every exact value, and every pair of a prefix and a suffix. Any
  * string that is none of the exact values has a longest matching prefix and suffix, and so belongs to their pair.
  */
-export function stringClasses(patterns: Iterable<string>, { valid = () => true, fold = false, extra = [] }: StringOptions = {}): Classes {
+export function stringClasses(patterns: Iterable<string>, { valid = () => true, fold = false, extra = [], middles }: StringOptions = {}): Classes {
   const alphabet = alphabetOf(patterns, fold);
   const values: Representative[] = [...alphabet.exact].filter(valid).map((value) => ({ value, label: value }));
   let complete = true;
   for (const prefix of ['', ...alphabet.prefixes]) {
     for (const suffix of ['', ...alphabet.suffixes]) {
-      const text = between(prefix, suffix, alphabet, valid, fold);
+      const text = between(prefix, suffix, alphabet, valid, { fold, ...(middles ? { middles } : {}) });
       if (text !== null) values.push({ value: text, label: affixLabel(prefix, suffix) });
       // A prefix or suffix that no valid value can have is no class at all.
       else if (valid(`${prefix}x${suffix}`) || (prefix === '' && suffix === '')) complete = false;

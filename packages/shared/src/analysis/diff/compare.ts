@@ -1,4 +1,4 @@
-import { Facts, type PolicyRequest } from '../../policy/index.ts';
+import { compileWorkloadPolicy, Facts, type PolicyRequest, type PolicyTarget } from '../../policy/index.ts';
 import type { AuthorizationPolicy } from '../../resources/index.ts';
 import type { PolicySet } from '../model.ts';
 import { divide, type Field, usualRequest } from './fields.ts';
@@ -38,7 +38,7 @@ function compareProtocol(subject: Subject, protocol: 'http' | 'tcp', before: Pol
   const [first] = ports;
   if (first === undefined) return { differences: [], complete: true };
   const terms = new Terms();
-  const read = { before: readSide(subject.before, before, protocol, terms), after: readSide(subject.after, after, protocol, terms) };
+  const read = { before: readSide(subject.before, before, subject.target, protocol, terms), after: readSide(subject.after, after, subject.target, protocol, terms) };
   const base = usualRequest(subject.workload, protocol, first.port, after.mesh);
   const names = [...ORDER, ...new Set(terms.all.map((term) => term.field).filter((field) => field.startsWith('header:')))];
   const fields = names.filter((name) => name === 'identity' || terms.all.some((term) => term.field === name))
@@ -77,25 +77,27 @@ interface ReadSide {
   /** Null when no enforced ALLOW policy selects the workload. */
   readonly allow: readonly Alternatives[][] | null;
   readonly provider: string;
-  /** CUSTOM policies without a provider, or with several, deny everything (as the evaluator has it). */
   readonly refused: boolean;
 }
 
-function readSide(policies: readonly AuthorizationPolicy[], { mesh }: PolicySet, protocol: 'http' | 'tcp', terms: Terms): ReadSide {
-  const enforced = policies.filter(({ spec }) => spec.enforcement === 'Enforce');
-  const rules = (action: AuthorizationPolicy['spec']['action']) => enforced.filter(({ spec }) => spec.action === action)
+/** The rules of one side. What CUSTOM comes to, and whether an ALLOW policy restricts, is read off the evaluator's own compilation. */
+function readSide(policies: readonly AuthorizationPolicy[], set: PolicySet, workload: PolicyTarget, protocol: 'http' | 'tcp', terms: Terms): ReadSide {
+  const compiled = compileWorkloadPolicy({ ...set, authorizationPolicies: policies, workload });
+  const asked = compiled[protocol].custom.decisions;
+  const rules = (action: AuthorizationPolicy['spec']['action']) => policies.filter(({ spec }) => spec.enforcement === 'Enforce' && spec.action === action)
     .flatMap((policy) => (policy.spec.rules ?? []).flatMap((rule, index) => {
-      const read = terms.read(rule, index, policy, mesh, protocol);
+      const read = terms.read(rule, index, policy, set.mesh, protocol);
       return read === null ? [] : [read];
     }));
-  const providers = new Set(enforced.filter(({ spec }) => spec.action === 'CUSTOM').map(({ spec }) => spec.provider?.name ?? ''));
-  const [provider = ''] = providers;
+  const custom = asked.length === 0 ? [] : rules('CUSTOM');
+  // With compatibility: istio what matches a CUSTOM policy that cannot be asked is denied, and nothing else.
+  const denied = asked.some(({ effect }) => effect === 'DENY');
   return {
-    deny: rules('DENY'),
-    custom: rules('CUSTOM'),
-    allow: enforced.some(({ spec }) => spec.action === 'ALLOW') ? rules('ALLOW') : null,
-    provider,
-    refused: providers.size > 1 || (providers.size === 1 && !mesh.extensionProviders?.some(({ name }) => name === provider)),
+    deny: denied ? [...rules('DENY'), ...custom] : rules('DENY'),
+    custom: denied ? [] : custom,
+    allow: compiled.otherwise.effect === 'DENY' ? rules('ALLOW') : null,
+    provider: asked[0]?.provider ?? '',
+    refused: compiled.refusal !== null,
   };
 }
 

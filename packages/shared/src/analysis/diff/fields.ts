@@ -109,13 +109,19 @@ function choices(name: string, terms: readonly Term[], context: FieldContext): C
   if (name === 'identity') return identityChoices(terms, context);
   if (name === 'path') return mapped(pathClasses(patterns, context.meshes), (path) => http({ path: path as NonNullable<PolicyRequest['http']>['path'] }));
   if (name === 'method') return mapped(stringClasses(patterns, { valid: (text) => /^[^a-z\s]+$/.test(text), extra: ['GET', 'POST'] }), (method) => http({ method }));
-  if (name === 'host') return mapped(hostClasses(patterns), (host) => http({ host }));
+  if (name === 'host') return hostChoices(terms);
   if (name === 'source.ip') return mapped(addressClasses(patterns), (ip) => (request) => ({ ...request, source: { ...request.source, ip } }));
   if (name === 'remote.ip') return mapped(addressClasses(patterns), (remoteIp) => (request) => ({ ...request, source: { ...request.source, remoteIp } }));
   if (name === 'token') return mapped(tokenClasses(terms), (token) => (request) => ({ ...request, token }));
   if (name === 'sni') return withNone(mapped(stringClasses(patterns), (sni) => (request) => ({ ...request, sni })));
   if (name.startsWith('header:')) return mapped(repeatedClasses(patterns), headerChange(name.slice('header:'.length)));
   throw new Error(`no classes are known for ${name}`);
+}
+
+function hostChoices(terms: readonly Term[]): Classes<Change> {
+  const [own, authority] = [terms.filter(({ subject }) => subject === 'hosts'), terms.filter(({ subject }) => subject !== 'hosts')];
+  const texts = (some: readonly Term[]) => some.flatMap(({ values }) => values);
+  return mapped(hostClasses(texts(own), texts(authority)), (host) => http({ host }));
 }
 
 function mapped<V>({ values, complete }: Classes<V>, change: (value: V) => Change): Classes<Change> {

@@ -26,10 +26,13 @@ const FIELDS: Readonly<Record<string, string>> = {
   ports: 'port', 'destination.port': 'port', 'destination.ip': 'destination.ip', 'connection.sni': 'sni', requestPrincipals: 'token',
 };
 
+const PSEUDO: Readonly<Record<string, string>> = { ':method': 'method', ':authority': 'host' };
+
 function fieldOf(subject: string): string {
   if (IDENTITY.test(subject)) return 'identity';
   const header = /^request\.headers\[(.+)\]$/.exec(subject)?.[1];
-  if (header !== undefined) return `header:${header.toLowerCase()}`;
+  // Istio's pseudo-headers are read from the request line.
+  if (header !== undefined) return PSEUDO[header.toLowerCase()] ?? `header:${header.toLowerCase()}`;
   const field = FIELDS[subject] ?? (subject.startsWith('request.auth.') ? 'token' : undefined);
   if (field === undefined) throw new Error(`no field of a request is known for ${subject}`);
   return field;
