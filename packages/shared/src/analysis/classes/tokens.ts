@@ -13,7 +13,7 @@ type Change = (claims: Claims) => Claims;
 const SPLIT = ['scope', 'permission'] as const;
 /** Combinations of claims; beyond this nothing is claimed to be complete. */
 const MOST_TOKENS = 20_000;
-/** With more single values than this, lists of two are left out. */
+/** With more single values than this, lists of two are left out, and nothing is claimed to be complete. */
 const MOST_PAIRED = 24;
 
 /** No token, and every combination of the claims' classes. */
@@ -67,8 +67,8 @@ function claimChoices(path: readonly string[], lists: readonly TokenPatterns[]):
   const set = (value: unknown): Change => (claims) => setClaim(claims, path, value);
   const name = path.join('.');
   const one = single.map(({ value, label }): Representative<Change> => ({ value: set([value]), label: `${name} ${label}` }));
-  const two = single.length > MOST_PAIRED ? [] : pairs(single).map(([a, b]): Representative<Change> => ({ value: set([a.value, b.value]), label: `${name} ${a.label} and ${b.label}`, secondary: true }));
-  return { values: [{ value: (claims) => claims, label: `no ${name}` }, ...one, ...two], complete };
+  const two = pairs(single).map(([a, b]): Representative<Change> => ({ value: set([a.value, b.value]), label: `${name} ${a.label} and ${b.label}`, secondary: true }));
+  return { values: [{ value: (claims) => claims, label: `no ${name}` }, ...one, ...two], complete: complete && single.length <= MOST_PAIRED };
 }
 
 function setClaim(claims: Claims, [first = '', ...rest]: readonly string[], value: unknown): Claims {
@@ -81,10 +81,12 @@ function setClaim(claims: Claims, [first = '', ...rest]: readonly string[], valu
 export function repeatedClasses(patterns: Iterable<string>): Classes<readonly string[]> {
   const { values: single, complete } = stringClasses(patterns, { valid: (text) => !/[\p{Cc}]/u.test(text) });
   const one = single.map(({ value, label }): Representative<readonly string[]> => ({ value: [value], label }));
-  const two = single.length > MOST_PAIRED ? [] : pairs(single).map(([a, b]): Representative<readonly string[]> => ({ value: [a.value, b.value], label: `${a.label} and ${b.label}`, secondary: true }));
-  return { values: [{ value: [], label: NONE }, ...one, ...two], complete };
+  const two = pairs(single).map(([a, b]): Representative<readonly string[]> => ({ value: [a.value, b.value], label: `${a.label} and ${b.label}`, secondary: true }));
+  return { values: [{ value: [], label: NONE }, ...one, ...two], complete: complete && single.length <= MOST_PAIRED };
 }
 
+/** Each two items; none when there would be too many. */
 function pairs<T>(items: readonly T[]): [T, T][] {
+  if (items.length > MOST_PAIRED) return [];
   return items.flatMap((first, index) => items.slice(index + 1).map((second): [T, T] => [first, second]));
 }

@@ -23,6 +23,12 @@ describe('diff', () => {
     expect(diff(accounts, set([allow({ from: [{ source: { serviceAccounts: ['a/x'], notIpBlocks: ['10.0.0.0/8'] } }, { source: { serviceAccounts: ['a/x'], ipBlocks: ['10.0.0.0/8'] } }] })]), UNIVERSE).equal).toBe(true);
   });
 
+  it('claims no proof when there are too many values for every two of them to be tried', () => {
+    const values = Array.from({ length: 30 }, (_, n) => `v${n}`);
+    const condition = (key: string) => (reversed: boolean) => set([allow({ when: [{ key, values: reversed ? values.toReversed() : values }] }), allow({ when: [{ key, notValues: ['v0'] }] }, reversed ? 'q' : 'r')]);
+    for (const of of [condition('request.headers[x-a]'), condition('request.auth.claims[a]')]) expect(diff(of(false), of(true), UNIVERSE)).toMatchObject({ equal: false, complete: false, changes: [] });
+  });
+
   it('finds what is easily overlooked: a suffix also ends a longer identity', () => {
     const accounts = set([allow({ from: [{ source: { serviceAccounts: ['a/x'] } }] })]);
     const [change] = diff(accounts, set([allow({ from: [{ source: { principals: ['*/ns/a/sa/x'] } }] })]), UNIVERSE).changes;
