@@ -24,13 +24,7 @@ export async function until<T>(what: string, condition: () => T | undefined | nu
   }
 }
 
-export async function freePort(): Promise<number> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
+export { freePort } from '../../../tools/free-port.ts';
 
 export type Entries = Map<string, ConfigEntry>;
 

@@ -2,13 +2,14 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http, { type IncomingHttpHeaders, type RequestListener } from 'node:http';
-import net, { type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startOperator, type TestOperator } from '../testing/operator.ts';
+import { freePort } from '../../../../tools/free-port.ts';
 
 /** A real operator and a real proxy process, with an issuer and an authorizer: what no fake of either can show. */
 const directory = mkdtempSync(join(tmpdir(), 'end-'));
@@ -25,14 +26,6 @@ async function serve(listener: RequestListener, path?: string): Promise<number> 
   servers.push(server);
   await new Promise<void>((resolve) => (path === undefined ? server.listen(0, '127.0.0.1', resolve) : server.listen(path, resolve)));
   return path === undefined ? (server.address() as AddressInfo).port : 0;
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 const doc = (kind: string, name: string, namespace: string | null, spec: object, labels: object = {}) =>
