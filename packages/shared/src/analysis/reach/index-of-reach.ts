@@ -34,8 +34,11 @@ export class ReachIndex {
   /** False when the search was cut short: somebody may reach more than is said. */
   complete = true;
   readonly #entries = new Map<string, Entry>();
+  /** Ports are guessed where nobody's are known: policies in files without the workloads. */
+  readonly #guessPorts: boolean;
 
   constructor(policies: PolicySet, universe: Universe) {
+    this.#guessPorts = universe.workloads.every((workload) => workload.ports.length === 0);
     const nothing: PolicySet = { ...policies, authorizationPolicies: [denyAll(policies.mesh.rootNamespace)] };
     const known = [...new Set(universe.workloads.map((workload) => workload.spiffeId))].slice(0, 500);
     for (const subject of subjects(nothing, policies, { ...universe, workloads: universe.workloads.filter((workload) => workload.proxy !== null) })) {
@@ -48,6 +51,8 @@ export class ReachIndex {
 
   /** @param principal SPIFFE ID; null for whoever speaks plaintext */
   ways(workload: MeshWorkload, principal: string | null): Way[] {
+    // Who listens on nothing cannot be called.
+    if (workload.ports.length === 0 && !this.#guessPorts) return [];
     const entry = this.#entries.get(`${workload.namespace}/${workload.name}`);
     if (!entry) return outside(workload, principal);
     return entry.differences.flatMap((difference) => {

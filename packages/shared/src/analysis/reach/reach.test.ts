@@ -30,6 +30,12 @@ describe('reach', () => {
     expect(web?.by[0]?.ways[0]).toMatchObject({ everything: false, witness: { http: { method: 'GET', target: '/a' } } });
   });
 
+  it('never reaches a workload that listens on nothing, and guesses ports where nobody’s are known', () => {
+    const client = aWorkload('shop/client', { ports: [] });
+    expect(reach(set(), { ...universe, workloads: [...universe.workloads, client] }, [client])).toMatchObject([{ by: [] }]);
+    expect(reach(set(), { ...universe, workloads: [client] })[0]?.by.length).toBeGreaterThan(0);
+  });
+
   it('follows an attacker from workload to workload, in plaintext too', () => {
     const radius = blastRadius(CHAIN, universe, id('web'));
     expect(radius.hops.map(({ hop, workload, from, as }) => [hop, workload, from, as])).toEqual([[1, 'shop/cart', id('web'), id('web')], [2, 'shop/card', 'shop/cart', id('cart')], [3, 'shop/db', 'shop/card', id('card')]]);
