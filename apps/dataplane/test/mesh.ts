@@ -5,8 +5,8 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import type { Flow } from '@sallyport/shared/mesh';
-import { type ConfigEntry, readKeySet } from '@sallyport/shared/push';
+import type { Flow, ShadowCount } from '@sallyport/shared/mesh';
+import { type ConfigEntry, readKeySet, type ReportRequest } from '@sallyport/shared/push';
 import { API_VERSION, KINDS, type Workload } from '@sallyport/shared/resources';
 import type { ProxyConfig } from '../src/config.ts';
 import { Proxy } from '../src/proxy.ts';
@@ -114,12 +114,23 @@ export class TestMesh {
     return join(this.directory, `${name}.sock`);
   }
 
-  /** Everything that proxies reported, once a report came that was built after this call. */
+  /** Everything that a proxy reported, once a report came that was built after this call. */
   async flows(proxy: string): Promise<Flow[]> {
+    return (await this.#reports(proxy)).flatMap((report) => report.flows);
+  }
+
+  /** What policies that do not decide matched so far, summed over the reports. */
+  async shadows(proxy: string): Promise<ShadowCount[]> {
+    const all = (await this.#reports(proxy)).flatMap((report) => report.shadows);
+    const place = ({ policy, rule, port }: ShadowCount) => `${policy} ${rule} ${port}`;
+    return [...Map.groupBy(all, place).values()].flatMap(([first, ...more]) => (first ? [{ ...first, count: more.reduce((sum, each) => sum + each.count, first.count) }] : []));
+  }
+
+  async #reports(proxy: string): Promise<ReportRequest[]> {
     const since = Date.now();
     const ofProxy = () => this.operator.reports.filter((report) => report.svids.some(({ spiffeId }) => spiffeId.endsWith(`/proxy/${proxy}`)));
     await until(`a report of ${proxy}`, () => ofProxy().some((report) => report.from >= since));
-    return ofProxy().flatMap((report) => report.flows);
+    return ofProxy();
   }
 }
 
@@ -155,7 +166,7 @@ export function addService(entries: Entries, namespace: string, name: string, pr
 
 type PolicySpec = Extract<ConfigEntry, { type: 'authz' }>['value']['spec'];
 
-export function addPolicy(entries: Entries, namespace: string, name: string, spec: Omit<PolicySpec, 'enforcement'>): void {
+export function addPolicy(entries: Entries, namespace: string, name: string, spec: Omit<PolicySpec, 'enforcement'> & Partial<PolicySpec>): void {
   const value = { apiVersion: API_VERSION, kind: 'AuthorizationPolicy', metadata: { name, namespace }, spec: { enforcement: 'Enforce', ...spec } } as const;
   entries.set(`authz/${namespace}/${name}`, { type: 'authz', value });
 }

@@ -1,6 +1,6 @@
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type ApiError, flowsView, type FlowsView, type GraphView, type PreviewView, type StrictPlan } from '@sallyport/shared/api';
+import { type ApiError, flowsView, type FlowsView, type GraphView, type PreviewView, shadowsView, type ShadowsView, type StrictPlan } from '@sallyport/shared/api';
 import { checkPeerLeaf } from '@sallyport/shared/pki';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startOperator, type TestOperator } from './testing/operator.ts';
@@ -164,6 +164,12 @@ describe('telemetry', () => {
     expect(flowsView.parse(flows).items.map((flow) => [flow.side, flow.destination.workload, flow.count])).toEqual([['inbound', 'api', 10]]);
     expect(flows.coverage.proxiesExpected).toBe(1);
     expect(((await operator.call('GET', '/flows?window=5m&namespace=other')).body as FlowsView).total).toBe(0);
+    const shadow = { policy: 'shop/dry', action: 'DENY', rule: 1, namespace: 'shop', workload: 'api', port: 80, count: 3 } as const;
+    await proxy.report([], { seq: 102, shadows: [shadow] });
+    await proxy.report([], { seq: 103, shadows: [{ ...shadow, count: 4 }, { ...shadow, rule: 0, namespace: 'other' }] });
+    const shadows = (await operator.call('GET', '/shadows?window=5m&namespace=shop')).body as ShadowsView;
+    expect(shadowsView.parse(shadows).items).toEqual([{ ...shadow, count: 7 }]);
+    expect((await operator.call('GET', '/shadows', undefined, { authorization: '' })).status).toBe(401);
     expect((await operator.call('GET', '/flows?limit=20001')).status).toBe(400);
     expect((await operator.call('GET', '/flows', undefined, { authorization: '' })).status).toBe(401);
   });

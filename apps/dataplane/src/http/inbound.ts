@@ -77,6 +77,7 @@ export class InboundHttp implements InboundHandler {
     const verdict = await this.#judge.judge(judged(call), this.#target);
     // The verdict is by what the port serves now; so is everything that follows.
     const now = { ...call, target: this.#target() };
+    this.#recorder.shadow(verdict.shadow, factsOf(now).destination);
     if (verdict.allowed) return this.#forward(now, verdict);
     const { status, reason, policy, path, text, parts } = verdict;
     this.#refuse(now, status, text, { reason, policy, path }, parts);

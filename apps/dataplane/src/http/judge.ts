@@ -1,5 +1,5 @@
 import type { FlowReason } from '@sallyport/shared/mesh';
-import { decide, type Decision, normalizePath, type NormalPath, type PolicyRequest, type VerifiedToken } from '@sallyport/shared/policy';
+import { decide, type Decision, normalizePath, type NormalPath, type PolicyRequest, type ShadowMatch, type VerifiedToken } from '@sallyport/shared/policy';
 import { authenticateRequest } from '../authn/authenticate.ts';
 import { type Answer, type Authorizer, changed } from '../ext-authz/answer.ts';
 import type { Authorizers } from '../ext-authz/authorizers.ts';
@@ -16,6 +16,7 @@ interface Allowed {
   /** What is forwarded: in normal form, and without what was for us. */
   readonly target: string;
   readonly headers: readonly HeaderPair[];
+  readonly shadow: readonly ShadowMatch[];
 }
 
 interface Denied {
@@ -26,6 +27,7 @@ interface Denied {
   readonly reason: FlowReason;
   readonly text: string;
   readonly parts: RefusalParts;
+  readonly shadow: readonly ShadowMatch[];
 }
 
 /** What becomes of a request. */
@@ -116,24 +118,24 @@ function decided(request: JudgedRequest, admitted: Admitted, target: InboundTarg
 }
 
 function concluded(decision: Decision, answer: Answer | null, request: JudgedRequest, admitted: Admitted, target: InboundTarget): Verdict {
-  const { policy } = decision;
+  const { policy, shadow } = decision;
   const { path } = admitted;
-  if (answer === null || answer.kind === 'unavailable') return deny({ path, policy, status: answer?.status ?? 403, reason: 'authorizer-unavailable' });
-  if (answer.kind === 'deny') return deny({ path, policy, status: answer.status, reason: 'authorizer-denied', parts: answer });
+  if (answer === null || answer.kind === 'unavailable') return deny({ path, policy, shadow, status: answer?.status ?? 403, reason: 'authorizer-unavailable' });
+  if (answer.kind === 'deny') return deny({ path, policy, shadow, status: answer.status, reason: 'authorizer-denied', parts: answer });
   const headers = changed(admitted.headers, answer.changes);
   // Istio's policies see the request as the authorizer left it. Ours see it before and after: neither may deny.
   const again = decide(target.workload.policy, about(request, admitted, target, headers));
   return again.effect === 'DENY' ? denyBy(again, admitted) : allow(decision, admitted, headers);
 }
 
-function allow({ policy }: Decision, { path, query }: Admitted, headers: readonly HeaderPair[]): Allowed {
-  return { allowed: true, path, policy, target: `${path}${query.forwarded}`, headers };
+function allow({ policy, shadow }: Decision, { path, query }: Admitted, headers: readonly HeaderPair[]): Allowed {
+  return { allowed: true, path, policy, target: `${path}${query.forwarded}`, headers, shadow };
 }
 
-function denyBy({ status, reason, policy, explanation }: Decision, { path }: Admitted): Denied {
-  return deny({ path, policy, status, reason: reason ?? 'policy-deny', ...(status === 400 ? { text: `request rejected: ${explanation}` } : {}) });
+function denyBy({ status, reason, policy, explanation, shadow }: Decision, { path }: Admitted): Denied {
+  return deny({ path, policy, status, shadow, reason: reason ?? 'policy-deny', ...(status === 400 ? { text: `request rejected: ${explanation}` } : {}) });
 }
 
-function deny(facts: Omit<Denied, 'allowed' | 'text' | 'parts'> & Partial<Denied>): Denied {
-  return { allowed: false, text: 'access denied', parts: PLAIN, ...facts };
+function deny(facts: Omit<Denied, 'allowed' | 'text' | 'parts' | 'shadow'> & Partial<Denied>): Denied {
+  return { allowed: false, text: 'access denied', parts: PLAIN, shadow: [], ...facts };
 }

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { FlowReason } from '@sallyport/shared/mesh';
-import { decide, type Decision } from '@sallyport/shared/policy';
+import { decide, type Decision, type ShadowMatch } from '@sallyport/shared/policy';
 import type { Authorizers } from '../ext-authz/authorizers.ts';
 import { dialPlaintext } from '../listener/dial.ts';
 import { type InboundHandler, type InboundTarget, inboundFacts, type PeerConnection } from '../listener/inbound-port.ts';
@@ -15,6 +15,7 @@ const MAX_ROUNDS = 10;
 interface Admitted {
   readonly facts: FlowFacts;
   readonly target: InboundTarget;
+  readonly shadow: readonly ShadowMatch[];
 }
 
 /** Serves a TCP port: each connection is decided once, and again whenever the policy changes. */
@@ -65,6 +66,7 @@ export class InboundTcp implements InboundHandler {
       app.destroy();
       return void peer.socket.destroy();
     }
+    this.#recorder.shadow(admitted.shadow, admitted.facts.destination);
     this.#recorder.record({ facts: admitted.facts, amounts: ONE, traceId: null });
     this.#open.join(peer.socket, app, admitted.facts, peer.retireAt, async () => (await this.#judge(peer)) !== null);
   }
@@ -79,9 +81,10 @@ export class InboundTcp implements InboundHandler {
       const facts: FlowFacts = { ...inboundFacts(target, peer.principal, peer.ip), policy: decision.policy };
       const reason = decision.effect === 'ASK' ? await this.#ask(decision, peer, target) : decision.reason;
       const current = this.#target() === target;
-      if (current && reason === null && decision.effect !== 'DENY') return { facts, target };
+      if (current && reason === null && decision.effect !== 'DENY') return { facts, target, shadow: decision.shadow };
       // Whoever was asked answered about a configuration that is gone. When that happens on and on, nobody is let in.
       if (!current && round < MAX_ROUNDS) continue;
+      this.#recorder.shadow(decision.shadow, facts.destination);
       this.#recorder.record({ facts: { ...facts, verdict: 'denied', reason: reason ?? 'authorizer-unavailable' }, amounts: ONE, traceId: null });
       return null;
     }

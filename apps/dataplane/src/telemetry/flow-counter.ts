@@ -1,4 +1,4 @@
-import type { DenyEvent, Flow } from '@sallyport/shared/mesh';
+import type { DenyEvent, Flow, ShadowCount } from '@sallyport/shared/mesh';
 import { OTHER_PATH, pathShape, samplePath } from './path-shape.ts';
 
 /** What a call was. `path` is the normalised path, not its shape; null for TCP and for refused paths. */
@@ -17,8 +17,12 @@ export interface FlowAmounts {
 export interface CountedTelemetry {
   readonly flows: Flow[];
   readonly denies: DenyEvent[];
+  readonly shadows: ShadowCount[];
   readonly lost: boolean;
 }
+
+/** What one report holds (push protocol). */
+const MAX_SHADOWS = 5_000;
 
 type MutableFlow = { -readonly [K in keyof Flow]: Flow[K] };
 
@@ -29,6 +33,7 @@ export class FlowCounter {
   readonly #maxDenies: number;
   #flows = new Map<string, MutableFlow>();
   #denies: DenyEvent[] = [];
+  #shadows = new Map<string, ShadowCount>();
   #lost = false;
 
   /**
@@ -62,11 +67,21 @@ export class FlowCounter {
     this.#denies.push({ ...event, path, reporter: this.#reporter });
   }
 
+  /** Adds one match of a policy that does not decide. Policies, rules and ports are the configuration's, so they are few. */
+  shadow(match: Omit<ShadowCount, 'count'>): void {
+    const { policy, rule, namespace, workload, port } = match;
+    const key = [policy, rule, namespace, workload, port].join(' ');
+    const count = (this.#shadows.get(key)?.count ?? 0) + 1;
+    if (count > 1 || this.#shadows.size < MAX_SHADOWS) this.#shadows.set(key, { ...match, count });
+    else this.#lost = true;
+  }
+
   /** Hands over what was counted and starts anew. */
   drain(): CountedTelemetry {
-    const result = { flows: [...this.#flows.values()], denies: this.#denies, lost: this.#lost };
+    const result = { flows: [...this.#flows.values()], denies: this.#denies, shadows: [...this.#shadows.values()], lost: this.#lost };
     this.#flows = new Map();
     this.#denies = [];
+    this.#shadows = new Map();
     this.#lost = false;
     return result;
   }

@@ -16,6 +16,7 @@ export class Metrics {
   readonly #received: Counter;
   readonly #sent: Counter;
   readonly #handshakes: Counter;
+  readonly #shadows: Counter;
 
   constructor(sources: MetricSources) {
     const registers = [this.#registry];
@@ -24,6 +25,7 @@ export class Metrics {
     this.#received = new Counter({ name: 'sallyport_proxy_received_bytes_total', help: 'Body bytes from source to destination.', labelNames: ['side'], registers });
     this.#sent = new Counter({ name: 'sallyport_proxy_sent_bytes_total', help: 'Body bytes from destination to source.', labelNames: ['side'], registers });
     this.#handshakes = new Counter({ name: 'sallyport_proxy_handshakes_refused_total', help: 'TLS handshakes refused at inbound ports.', registers });
+    this.#shadows = new Counter({ name: 'sallyport_proxy_shadow_matches_total', help: 'Calls that a DryRun or AUDIT policy matched, which decided nothing.', labelNames: ['policy', 'action'], registers });
     defineGauges(sources, registers);
   }
 
@@ -37,6 +39,10 @@ export class Metrics {
 
   handshakeRefused(): void {
     this.#handshakes.inc();
+  }
+
+  shadow(policy: string, action: string): void {
+    this.#shadows.inc({ policy, action });
   }
 
   /** The exposition text and its content type. */

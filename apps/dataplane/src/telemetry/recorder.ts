@@ -1,4 +1,5 @@
 import type { FlowReason } from '@sallyport/shared/mesh';
+import type { ShadowMatch } from '@sallyport/shared/policy';
 import type { FlowAmounts, FlowCounter, FlowFacts } from './flow-counter.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -31,6 +32,16 @@ export class Recorder {
     this.#metrics.count(facts, amounts);
     if (facts.side === 'inbound' && facts.reason !== null && isRefusal(facts)) this.#deny(facts, facts.reason, traceId, now);
     else this.#log.debug({ ...line(facts, traceId) }, 'call');
+  }
+
+  /** Reports what policies that do not decide would have said to a call. */
+  shadow(matches: readonly ShadowMatch[], { namespace, workload, port }: FlowFacts['destination']): void {
+    if (workload === null) return;
+    for (const { policy, action, rule } of matches) {
+      this.#counter.shadow({ policy, action, rule, namespace, workload, port });
+      this.#metrics.shadow(policy, action);
+      this.#log.debug({ policy, action, rule, namespace, workload, port }, 'shadow match');
+    }
   }
 
   /** Adds bytes to a call that is counted already. */

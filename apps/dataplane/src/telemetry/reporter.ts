@@ -91,12 +91,12 @@ export class Reporter {
   #build(): void {
     const { counter, context, flush } = this.#options;
     flush();
-    const { flows, denies, lost } = counter.drain();
+    const { flows, denies, shadows, lost } = counter.drain();
     const to = Math.max(this.#from, Date.now());
     const droppedFrom = this.#droppedFrom ?? (lost ? this.#from : null);
     this.#droppedFrom = null;
     this.#seq += 1;
-    const report = { epoch: this.#epoch, seq: this.#seq, from: this.#from, to, droppedFrom, flows, denies, ...context() };
+    const report = { epoch: this.#epoch, seq: this.#seq, from: this.#from, to, droppedFrom, flows, denies, shadows, ...context() };
     this.#from = to;
     const bytes = Buffer.byteLength(JSON.stringify(report));
     this.#pending.push({ report, bytes });

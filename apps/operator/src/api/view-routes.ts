@@ -1,8 +1,9 @@
 import { buildGraph, callersOf, lookupOf, sourceOf, windowViewOf } from '@sallyport/shared/graph';
-import type { DeniesView, SignalsView } from '@sallyport/shared/api';
+import type { DeniesView, ShadowsView, SignalsView } from '@sallyport/shared/api';
 import { Hono } from 'hono';
 import { readAudit } from '../history/audit.ts';
 import { readDenies } from '../history/flows.ts';
+import { readShadows } from '../history/shadows.ts';
 import { closedSignals, openSignals } from '../history/signals.ts';
 import { observe, type Observation } from '../observe/observation.ts';
 import { certificatesView } from '../observe/views/certificates.ts';
@@ -69,6 +70,12 @@ function securityRoutes(dependencies: ApiDependencies): Hono<ApiEnv> {
     const observation = await observe(dependencies, windowMs(c.req.query('window')));
     const limit = count('limit', c.req.query('limit'), 100, 1000);
     return c.json(await deniesView(dependencies, observation, limit, c.req.query('namespace')));
+  });
+  routes.get('/shadows', viewer, async (c) => {
+    const { window, coverage } = await observe(dependencies, windowMs(c.req.query('window')));
+    const namespace = c.req.query('namespace');
+    const items = (await readShadows(database, window)).filter((each) => namespace === undefined || each.namespace === namespace);
+    return c.json({ window: windowViewOf(window), coverage, items } satisfies ShadowsView);
   });
   routes.get('/audit', requireRole(database, 'auditor', now), async (c) => {
     const before = c.req.query('before');

@@ -2,7 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { demoCommand } from './commands/demo.ts';
 import { evidenceCommand } from './commands/evidence.ts';
 import { graphCommand } from './commands/graph.ts';
-import { auditCommand, certsCommand, deniesCommand, namespacesCommand, proxiesCommand, signalsCommand } from './commands/inventory.ts';
+import { auditCommand, certsCommand, deniesCommand, namespacesCommand, proxiesCommand, shadowsCommand, signalsCommand } from './commands/inventory.ts';
 import { policyCommand } from './commands/policy.ts';
 import { applyCommand, deleteCommand, getCommand } from './commands/resources.ts';
 import { spiffeIdCommand } from './commands/spiffe-id.ts';
@@ -23,7 +23,7 @@ function program(): Command {
     .addHelpText('after', EXIT_HELP);
   const commands = [
     demoCommand(), applyCommand(), getCommand(), deleteCommand(), graphCommand(), namespacesCommand(), strictCommand(),
-    certsCommand(), signalsCommand(), deniesCommand(), proxiesCommand(), auditCommand(), evidenceCommand(), workloadCommand(), testCommand(), policyCommand(), spiffeIdCommand(),
+    certsCommand(), signalsCommand(), deniesCommand(), shadowsCommand(), proxiesCommand(), auditCommand(), evidenceCommand(), workloadCommand(), testCommand(), policyCommand(), spiffeIdCommand(),
   ];
   for (const command of commands) sallyport.addCommand(command);
   throwInsteadOfExit(sallyport);

@@ -8,6 +8,11 @@ import type { Database, Transaction } from '../store/postgres/client.ts';
 /** Width of a time bucket (ADR 0004): a window's edge is exact to this. */
 const BUCKET_MS = 10_000;
 
+/** Start of the bucket that an instant is in (ms since the epoch). */
+export function bucketOf(at: number): number {
+  return Math.floor(at / BUCKET_MS) * BUCKET_MS;
+}
+
 /** The parts of a flow that make it one kind of call; everything else is counted. */
 function dimensions(flow: Flow): unknown[] {
   const { reporter, side, source, destination: to, protocol, method, path, mtls, verdict, reason, policy } = flow;
@@ -39,7 +44,7 @@ export async function addFlows(transaction: Transaction, flows: readonly Flow[])
 function mergeRows(flows: readonly Flow[]): { bucket: number; key: string; flow: Flow }[] {
   const merged = new Map<string, { bucket: number; key: string; flow: Flow }>();
   for (const flow of flows) {
-    const bucket = Math.floor(flow.lastSeen / BUCKET_MS) * BUCKET_MS;
+    const bucket = bucketOf(flow.lastSeen);
     const key = createHash('sha256').update(JSON.stringify(dimensions(flow))).digest('base64url').slice(0, 22);
     const id = `${bucket} ${key}`;
     const before = merged.get(id);
@@ -77,7 +82,7 @@ interface SummedRow {
 
 /** All flows of a window, summed over its buckets. The window's start is widened to a bucket's edge. */
 export async function readFlows(database: Database, window: Window): Promise<Flow[]> {
-  const from = new Date(Math.floor(window.from / BUCKET_MS) * BUCKET_MS);
+  const from = new Date(bucketOf(window.from));
   const rows = await database.$queryRaw<SummedRow[]>`
     SELECT reporter, side, principal, ip, namespace, workload, service, port, protocol, method, path,
       min(sample_path) AS sample_path, mtls, verdict, reason, policy, sum(count)::bigint AS count,
@@ -136,10 +141,11 @@ function toDeny(row: Deny): DenyEvent {
   };
 }
 
-/** Deletes flows, denies and coverage that ended before `before`. @returns how many rows went */
+/** Deletes flows, shadow matches, denies and coverage that ended before `before`. @returns how many rows went */
 export async function pruneTelemetry(database: Database, before: Date): Promise<number> {
   const results = await database.$transaction([
     database.flowBucket.deleteMany({ where: { bucket: { lt: before } } }),
+    database.shadowBucket.deleteMany({ where: { bucket: { lt: before } } }),
     database.deny.deleteMany({ where: { at: { lt: before } } }),
     database.coverage.deleteMany({ where: { to: { lt: before } } }),
   ]);

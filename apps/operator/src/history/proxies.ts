@@ -4,6 +4,7 @@ import type { ReportRequest } from '@sallyport/shared/push';
 import type { Proxy } from '../generated/prisma/client.ts';
 import type { Database, Transaction } from '../store/postgres/client.ts';
 import { addDenies, addFlows } from './flows.ts';
+import { addShadows } from './shadows.ts';
 
 const TOKEN_LIFETIME_MS = 10 * 60_000;
 /** Reports follow each other exactly; more than this between two of one process is a gap. */
@@ -51,6 +52,7 @@ export async function acceptReport(database: Database, proxy: string, report: Re
     if (row.epoch === report.epoch && report.seq <= row.last_seq) return 'duplicate';
     await addFlows(transaction, report.flows);
     await addDenies(transaction, report.denies);
+    await addShadows(transaction, proxy, report.shadows, report.to);
     await extendCoverage(transaction, proxy, report, row.epoch === report.epoch);
     await transaction.proxy.update({
       where: { name: proxy },

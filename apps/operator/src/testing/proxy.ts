@@ -129,7 +129,7 @@ export class WireProxy {
     const from = this.#reported === 0 ? now - 2_000 : this.#reported;
     this.#reported = now;
     return this.call('/v1/report', {
-      epoch: 'epoch-0001', seq: this.#seq, from, to: now, droppedFrom: null, denies: [], svids: [], configVersion: null, configAgeSeconds: null,
+      epoch: 'epoch-0001', seq: this.#seq, from, to: now, droppedFrom: null, denies: [], shadows: [], svids: [], configVersion: null, configAgeSeconds: null,
       flows: flows.map((flow) => this.flow(flow, now)),
       ...change,
     });

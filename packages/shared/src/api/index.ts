@@ -23,6 +23,7 @@
  * | DELETE /resources/:kind/:name or /:ns/:name | editor | 204 |
  * | POST /workloads/:ns/:name/enroll | editor | enrollRequest -> the Workload |
  * | GET /certificates; GET /signals?state; GET /denies?window&namespace&limit; GET /proxies | viewer | -> views |
+ * | GET /shadows?window&namespace | viewer | -> shadowsView |
  * | GET /audit?before&limit | auditor | -> auditView |
  * | POST /evidence; GET /evidence; GET /evidence/key | auditor | -> zip; evidenceList; evidenceKey |
  * | GET /events | viewer | server-sent events: `data: {"topic":"resources"|"telemetry"|"signals"|"proxies"|"steps"}` |

@@ -114,6 +114,22 @@ export const overviewView = z.strictObject({
 
 export type Certificate = z.infer<typeof certificate>;
 export type CertificatesView = z.infer<typeof certificatesView>;
+/** `GET /api/v1/shadows?window=&namespace=`: calls that DryRun and AUDIT policies matched, which decided nothing. */
+export const shadowsView = z.strictObject({
+  window: windowView,
+  coverage: coverageView,
+  items: z.array(z.strictObject({
+    /** `namespace/name`. */
+    policy: z.string(),
+    action: z.enum(['ALLOW', 'DENY', 'AUDIT', 'CUSTOM']),
+    rule: z.int(),
+    namespace: z.string(),
+    workload: z.string(),
+    port: z.int(),
+    count: z.int(),
+  })),
+});
+export type ShadowsView = z.infer<typeof shadowsView>;
 export type DeniesView = z.infer<typeof deniesView>;
 export type SignalView = z.infer<typeof signal>;
 export type SignalsView = z.infer<typeof signalsView>;

@@ -82,6 +82,18 @@ export interface DenyEvent {
   readonly traceId: string | null;
 }
 
+/** Calls that a DryRun or AUDIT policy matched: what it would have said, counted by its rule and the workload's port. */
+export interface ShadowCount {
+  /** `namespace/name`. */
+  readonly policy: string;
+  readonly action: 'ALLOW' | 'DENY' | 'AUDIT' | 'CUSTOM';
+  readonly rule: number;
+  readonly namespace: string;
+  readonly workload: string;
+  readonly port: number;
+  readonly count: number;
+}
+
 /** An unbroken stretch of time for which a proxy delivered its telemetry (milliseconds since the epoch). */
 export interface CoverageInterval {
   readonly proxy: string;

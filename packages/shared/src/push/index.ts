@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type DenyEvent, FLOW_REASONS, type Flow } from '../mesh/index.ts';
+import { type DenyEvent, FLOW_REASONS, type Flow, type ShadowCount } from '../mesh/index.ts';
 import { authorizationPolicy, mesh, peerAuthentication, requestAuthentication, workload } from '../resources/index.ts';
 import { MAX_KEYS, publicJwk } from './key-set.ts';
 
@@ -172,6 +172,16 @@ export const denyEvent = z.strictObject({
   traceId: z.string().max(64).nullable(),
 }) satisfies z.ZodType<DenyEvent>;
 
+export const shadowCount = z.strictObject({
+  policy: z.string().max(200),
+  action: z.enum(['ALLOW', 'DENY', 'AUDIT', 'CUSTOM']),
+  rule: z.int().min(0),
+  namespace: name,
+  workload: name,
+  port: z.int(),
+  count,
+}) satisfies z.ZodType<ShadowCount>;
+
 /** One SVID as the proxy holds it now: what lets the console compare the served with the recorded certificate. */
 const heldSvid = z.strictObject({
   spiffeId: z.string(),
@@ -193,6 +203,7 @@ export const reportRequest = z.strictObject({
   droppedFrom: millis.nullable(),
   flows: z.array(flow).max(20_000),
   denies: z.array(denyEvent).max(1000),
+  shadows: z.array(shadowCount).max(5000).default([]),
   svids: z.array(heldSvid).max(5000),
   configVersion: z.string().nullable(),
   configAgeSeconds: z.number().nullable(),

@@ -1,4 +1,4 @@
-import { auditView, certificatesView, deniesView, namespacesView, proxiesView, signalsView } from '@sallyport/shared/api';
+import { auditView, certificatesView, deniesView, namespacesView, proxiesView, shadowsView, signalsView } from '@sallyport/shared/api';
 import type { Command } from 'commander';
 import { apiCommand, clientOf, query } from '../command.ts';
 import { age, coverageNote, type Format, note, protection, show, tone, until } from '../output.ts';
@@ -90,6 +90,24 @@ export function deniesCommand(): Command {
         ]),
       );
       if (options.output === 'table') note(`${view.items.length} of ${view.total} shown; ${coverageNote(view.coverage)}`);
+    });
+}
+
+/** `sallyport shadows` */
+export function shadowsCommand(): Command {
+  return apiCommand('shadows', 'count what DryRun and AUDIT policies matched, which decided nothing', 'sallyport shadows --window 24h -n payments')
+    .option('--window <duration>', 'how far back', '15m')
+    .option('-n, --namespace <namespace>', 'only calls to this namespace')
+    .action(async (options: WindowOptions & { namespace?: string }) => {
+      const { window, namespace } = options;
+      const view = await clientOf(options).get(`/shadows${query({ window, namespace })}`, shadowsView);
+      show(
+        options.output,
+        view,
+        ['POLICY', 'ACTION', 'RULE', 'WORKLOAD', 'PORT', 'CALLS'],
+        view.items.map((each) => [each.policy, each.action, each.rule, `${each.namespace}/${each.workload}`, each.port, each.count]),
+      );
+      if (options.output === 'table') note(`${view.window.from} to ${view.window.to}: ${coverageNote(view.coverage)}`);
     });
 }
 
