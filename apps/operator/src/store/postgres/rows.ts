@@ -1,5 +1,5 @@
 import type { Condition, Resource, Status } from '@sallyport/shared/resources';
-import { API_VERSION } from '@sallyport/shared/resources';
+import { API_VERSION, isKind, KINDS } from '@sallyport/shared/resources';
 import type { Resource as Row } from '../../generated/prisma/client.ts';
 import type { Claim, Owned } from '../ownership.ts';
 
@@ -16,7 +16,7 @@ export function storedOf(row: Row): { owned: Owned; claims: Claim[] } {
   };
 }
 
-/** A row as the CRD-shaped object that the API shows. It was valid when written, so it is not parsed again. */
+/** A row as the CRD-shaped object that the API shows. */
 export function toResource(row: Row): Resource {
   const labels = row.labels as Record<string, string>;
   const annotations = row.annotations as Record<string, string>;
@@ -34,10 +34,20 @@ export function toResource(row: Row): Resource {
       creationTimestamp: row.createdAt.toISOString(),
       managedFields: row.managedFields,
     },
-    spec: row.spec,
+    spec: present(row),
     ...(row.status === null ? {} : { status: row.status }),
   };
   return object as unknown as Resource;
+}
+
+/**
+ * The spec with the defaults of fields that came after it was written. It was valid then; where this version would
+ * refuse it, it stays as it is, because what is in force must not vanish by an upgrade.
+ */
+function present({ kind, spec }: Row): unknown {
+  if (!isKind(kind)) return spec;
+  const result = KINDS[kind].schema.shape.spec.safeParse(spec);
+  return result.success ? result.data : spec;
 }
 
 /** Keeps `lastTransitionTime` of conditions whose status did not change, as the convention demands. */

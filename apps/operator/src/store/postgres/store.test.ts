@@ -3,6 +3,7 @@ import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { auditWrites, AuditChain, readAudit } from '../../history/audit.ts';
 import { openTestDatabase, type TestDatabase } from '../../testing/database.ts';
+import { API_VERSION, KINDS } from '@sallyport/shared/resources';
 import { storeConformance } from '../conformance.ts';
 import { migrate } from './migrate.ts';
 import { PostgresStore } from './store.ts';
@@ -43,6 +44,21 @@ describe('PostgreSQL', () => {
 
   it('takes the migrations again on a database that has them', async () => {
     expect(await migrate(test.url)).toEqual([]);
+  });
+
+  it('gives what an earlier version wrote the defaults of today, and keeps what it would refuse today', async () => {
+    const { store, feed } = await openStore(test);
+    const context = { manager: 'm', actor: 'ada', via: 'cli' } as const;
+    const mesh = KINDS.Mesh.schema.parse({ apiVersion: API_VERSION, kind: 'Mesh', metadata: { name: 'old' }, spec: { trustDomain: 'shop.test' } });
+    await store.apply([mesh], context);
+    const rewrite = (spec: object) => test.database.resource.updateMany({ where: { kind: 'Mesh', name: 'old' }, data: { spec } });
+    await rewrite({ trustDomain: 'shop.test', strict: { window: '60s' } });
+    expect((await store.get({ kind: 'Mesh', namespace: '', name: 'old' }))?.spec).toMatchObject({ trustDomain: 'shop.test', strict: { window: '60s', watch: '10m' }, jwks: { allowedHosts: [] }, compatibility: 'sallyport' });
+    await rewrite({ trustDomain: 'shop.test', gone: true });
+    expect((await store.list('Mesh')).items[0]?.spec).toEqual({ trustDomain: 'shop.test', gone: true });
+    await store.delete({ kind: 'Mesh', namespace: '', name: 'old' }, context);
+    await test.database.auditEntry.deleteMany();
+    await feed.close();
   });
 
   it('records every write in the chain, and finds a changed, a removed and a truncated entry', async () => {
