@@ -108,7 +108,7 @@ function Inventory({ data }: { data: CertificatesView }) {
         columns={[
           { name: 'SPIFFE ID', rowHead: true, render: (item) => <span className="mono wrap">{item.spiffeId}</span> },
           { name: 'Workload', render: (item) => (item.workload === null ? <span className="muted">proxy</span> : `${item.namespace ?? ''}/${item.workload}`) },
-          { name: 'Reach', render: (item) => (item.workload === null ? <span className="muted">–</span> : <Link href={pages.reach({ tab: 'from', from: `${item.namespace ?? ''}/${item.workload}` })} prefetch={false} aria-label={`What falls if ${item.namespace ?? ''}/${item.workload} is compromised`}>If compromised</Link>) },
+          { name: 'Reach', render: (item) => (item.workload === null ? <span className="muted">–</span> : <Link href={pages.reach({ tab: 'from', from: `${item.namespace ?? ''}/${item.workload}` })} prefetch={false}>If compromised<span className="visually-hidden">: {item.namespace}/{item.workload}</span></Link>) },
           { name: 'State', render: (item) => <span title={STATES[item.state].means}><Tag tone={STATES[item.state].tone}>{item.state}</Tag></span> },
           { name: 'Life passed', render: (item) => <Life item={item} /> },
           { name: 'Rotates', right: true, render: (item) => <Ago at={item.nextRotation} /> },

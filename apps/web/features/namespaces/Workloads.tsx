@@ -23,7 +23,7 @@ export function Workloads({ detail }: { detail: NamespaceDetail }) {
         columns={[
           { name: 'Workload', rowHead: true, render: (workload) => workload.name },
           { name: 'Identity', render: (workload) => <span className="mono wrap">{workload.spiffeId}</span> },
-          { name: 'Reach', render: (workload) => <Link href={pages.reach({ to: `${detail.name}/${workload.name}` })} prefetch={false} aria-label={`Who can reach ${detail.name}/${workload.name}`}>Who can reach it</Link> },
+          { name: 'Reach', render: (workload) => <Link href={pages.reach({ to: `${detail.name}/${workload.name}` })} prefetch={false}>Who can reach it<span className="visually-hidden">: {detail.name}/{workload.name}</span></Link> },
           { name: 'Address', render: (workload) => <span className="mono">{workload.address}</span> },
           { name: 'Proxy', render: (workload) => <Proxy workload={workload} namespace={detail.name} /> },
           {

@@ -54,7 +54,7 @@ function Result({ data }: { data: BlastView }) {
             { name: 'From', render: (row) => <span className="mono wrap">{row.from.startsWith('spiffe://') ? shortIdentity(row.from) : row.from}</span> },
             { name: 'As', render: (row) => (row.as === null ? <Tag tone="warn">plaintext</Tag> : <span className="mono wrap" title={row.as}>{shortIdentity(row.as)}</span>) },
             { name: 'By', render: (row) => (row.ways[0] ? <By way={row.ways[0]} /> : null) },
-            { name: 'Example', render: (row) => (row.ways[0] ? <Link href={explainWitness(row.ways[0].witness)} prefetch={false} aria-label={`Explain a call to ${row.workload}`}>Explain one</Link> : null) },
+            { name: 'Example', render: (row) => (row.ways[0] ? <Link href={explainWitness(row.ways[0].witness)} prefetch={false}>Explain one<span className="visually-hidden"> to {row.workload}</span></Link> : null) },
           ]}
         />
       </Panel>

@@ -82,7 +82,7 @@ function Witness({ change }: { change: Change }) {
       <li className="mono">{callLine(call)}</li>
       <li>Before: {sentence(before)}</li>
       <li>After: {sentence(after)}</li>
-      <li><Link href={explainWitness(call)} prefetch={false} aria-label={`Explain under what is stored: ${callLine(call)}`}>Explain under what is stored</Link></li>
+      <li><Link href={explainWitness(call)} prefetch={false}>Explain under what is stored<span className="visually-hidden">: {callLine(call)}</span></Link></li>
     </ul>
   );
 }

@@ -26,7 +26,8 @@ export function FindingTags({ lint, policy }: { lint: UseQueryResult<LintView>; 
   const found = tally(lint.data.findings, policy);
   if (found.length === 0) return <span className="muted">none</span>;
   return (
-    <Link href={pages.policies({ policy })} prefetch={false} aria-label={`Findings of ${policy}: ${found.map(({ severity, count }) => severityCount(severity, count)).join(', ')}`}>
+    <Link href={pages.policies({ policy })} prefetch={false}>
+      <span className="visually-hidden">Findings of {policy}: </span>
       <span className="row" style={{ gap: 4 }}>{found.map(({ severity, count }) => <Tag key={severity} tone={SEVERITY_TONE[severity]}>{severityCount(severity, count)}</Tag>)}</span>
     </Link>
   );

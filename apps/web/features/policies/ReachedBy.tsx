@@ -58,7 +58,7 @@ function Result({ data }: { data: ReachView }) {
             { name: 'mTLS', render: ({ way }) => way.mode ?? <Tag tone="bad">none</Tag> },
             { name: 'Calls let in', render: ({ way }) => callsText(way) },
             { name: 'By', render: ({ way }) => <By way={way} /> },
-            { name: 'Example', render: ({ way, who }) => <Link href={explainWitness(way.witness)} prefetch={false} aria-label={`Explain a call of ${who.label} to port ${way.port}`}>Explain one</Link> },
+            { name: 'Example', render: ({ way, who }) => <Link href={explainWitness(way.witness)} prefetch={false}>Explain one<span className="visually-hidden"> of {who.label} to port {way.port}</span></Link> },
           ]}
         />
       </Panel>

@@ -73,7 +73,7 @@ function DenyTable({ rows }: { rows: readonly Deny[] }) {
           render: (deny) => (
             <span>
               {reasonText(deny.reason)}{' '}
-              <Link href={explainDeny(deny)} prefetch={false} aria-label={`Why? Explain the call of ${deny.source.principal ?? deny.source.ip} to ${deny.destination.namespace}/${deny.destination.workload}`} style={{ whiteSpace: 'nowrap' }}>Why?</Link>
+              <Link href={explainDeny(deny)} prefetch={false}>Why?<span className="visually-hidden"> The call of {deny.source.principal ?? deny.source.ip} to {deny.destination.namespace}/{deny.destination.workload}</span></Link>
             </span>
           ),
         },
