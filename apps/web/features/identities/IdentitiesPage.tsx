@@ -1,12 +1,13 @@
 'use client';
 import { certificatesView, type Certificate, type CertificatesView } from '@sallyport/shared/api';
+import Link from 'next/link';
 import { Ago } from '../shell/Ago.tsx';
 import { View } from '../shell/View.tsx';
 import { CoverageNotice, SourceLine } from '../mesh/CoverageNote.tsx';
 import { percent, plural } from '#lib/format.ts';
 import { useView } from '#lib/live.tsx';
 import { matches } from '#lib/matches.ts';
-import { apiPaths } from '#lib/paths.ts';
+import { apiPaths, pages } from '#lib/paths.ts';
 import { useUrlState } from '#lib/urlState.ts';
 import { Bar } from '#ui/Bar.tsx';
 import { Input, Select } from '#ui/Field.tsx';
@@ -107,6 +108,7 @@ function Inventory({ data }: { data: CertificatesView }) {
         columns={[
           { name: 'SPIFFE ID', rowHead: true, render: (item) => <span className="mono wrap">{item.spiffeId}</span> },
           { name: 'Workload', render: (item) => (item.workload === null ? <span className="muted">proxy</span> : `${item.namespace ?? ''}/${item.workload}`) },
+          { name: 'Reach', render: (item) => (item.workload === null ? <span className="muted">–</span> : <Link href={pages.reach({ tab: 'from', from: `${item.namespace ?? ''}/${item.workload}` })} prefetch={false}>If compromised<span className="visually-hidden">: {item.namespace}/{item.workload}</span></Link>) },
           { name: 'State', render: (item) => <span title={STATES[item.state].means}><Tag tone={STATES[item.state].tone}>{item.state}</Tag></span> },
           { name: 'Life passed', render: (item) => <Life item={item} /> },
           { name: 'Rotates', right: true, render: (item) => <Ago at={item.nextRotation} /> },

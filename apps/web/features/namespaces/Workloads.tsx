@@ -1,9 +1,11 @@
 'use client';
 import type { NamespaceDetail } from '@sallyport/shared/api';
+import Link from 'next/link';
 import { At } from '../shell/Ago.tsx';
 import { Enroll } from './Blockers.tsx';
 import { ModeTag } from './ModeTag.tsx';
 import { plural } from '#lib/format.ts';
+import { pages } from '#lib/paths.ts';
 import { Panel } from '#ui/Panel.tsx';
 import { Table } from '#ui/Table.tsx';
 import { Tag } from '#ui/Tag.tsx';
@@ -21,6 +23,7 @@ export function Workloads({ detail }: { detail: NamespaceDetail }) {
         columns={[
           { name: 'Workload', rowHead: true, render: (workload) => workload.name },
           { name: 'Identity', render: (workload) => <span className="mono wrap">{workload.spiffeId}</span> },
+          { name: 'Reach', render: (workload) => <Link href={pages.reach({ to: `${detail.name}/${workload.name}` })} prefetch={false}>Who can reach it<span className="visually-hidden">: {detail.name}/{workload.name}</span></Link> },
           { name: 'Address', render: (workload) => <span className="mono">{workload.address}</span> },
           { name: 'Proxy', render: (workload) => <Proxy workload={workload} namespace={detail.name} /> },
           {

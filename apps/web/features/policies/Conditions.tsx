@@ -1,13 +1,17 @@
-import type { Policy, ConditionView } from '#lib/resourceView.ts';
+import type { Status } from '@sallyport/shared/resources';
+import type { ConditionView } from '#lib/resourceView.ts';
 import { conditionsOf } from '#lib/resourceView.ts';
 import { Tag, type Tone } from '#ui/Tag.tsx';
 import { Ago } from '../shell/Ago.tsx';
 import styles from './Policies.module.css';
 
+/** Whatever has a status: a policy of any kind. */
+type Conditioned = Parameters<typeof conditionsOf>[0] & { readonly status?: Status | undefined };
+
 const TONE: Readonly<Record<ConditionView['status'], Tone>> = { True: 'ok', False: 'bad', Unknown: 'idle' };
 
 /** The three conditions as tags, for a table. */
-export function ConditionTags({ policy }: { policy: Policy }) {
+export function ConditionTags({ policy }: { policy: Conditioned }) {
   return (
     <span className="row" style={{ gap: 4 }}>
       {conditionsOf(policy).map((condition) => (
@@ -20,7 +24,7 @@ export function ConditionTags({ policy }: { policy: Policy }) {
 }
 
 /** The three conditions with reason, message and age. */
-export function ConditionList({ policy }: { policy: Policy }) {
+export function ConditionList({ policy }: { policy: Conditioned }) {
   return (
     <ul className={styles.conditions}>
       {conditionsOf(policy).map((condition) => (
@@ -36,7 +40,7 @@ export function ConditionList({ policy }: { policy: Policy }) {
 }
 
 /** How many of the proxies that the policy concerns run it. */
-export function Acknowledged({ policy }: { policy: Policy }) {
+export function Acknowledged({ policy }: { policy: Conditioned }) {
   const proxies = policy.status?.proxies;
   if (!proxies) return <span className="muted">not reported</span>;
   return (

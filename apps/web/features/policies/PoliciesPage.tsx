@@ -2,8 +2,11 @@
 import { resourceList } from '@sallyport/shared/api';
 import Link from 'next/link';
 import { View } from '../shell/View.tsx';
+import { Authentications } from './Authentications.tsx';
 import { Acknowledged, ConditionTags } from './Conditions.tsx';
+import { FindingsPanel, FindingTags, useLint } from './Findings.tsx';
 import { PolicyDetail } from './PolicyDetail.tsx';
+import { lintSummary } from './lint.ts';
 import { NamespaceSelect } from '../namespaces/NamespaceSelect.tsx';
 import { plural } from '#lib/format.ts';
 import { useView } from '#lib/live.tsx';
@@ -14,26 +17,47 @@ import { buttonClass } from '#ui/Button.tsx';
 import { Notice } from '#ui/Notice.tsx';
 import { PageHead, Panel } from '#ui/Panel.tsx';
 import { Table } from '#ui/Table.tsx';
+import { Tabs } from '#ui/Tabs.tsx';
 import { Tag } from '#ui/Tag.tsx';
+
+const TABS = ['authorization', 'authentication', 'findings'] as const;
 
 export function PoliciesPage() {
   const url = useUrlState();
   const namespace = url.get('namespace');
-  const policies = useView(apiPaths.resources('AuthorizationPolicy', namespace || undefined), resourceList);
   const open = url.get('policy');
+  const tab = TABS.find((each) => each === url.get('tab')) ?? 'authorization';
+  const lint = useLint().data;
+  const tabs = [{ id: 'authorization', name: 'Authorization' }, { id: 'authentication', name: 'Authentication' }, { id: 'findings', name: lint ? `Findings: ${lintSummary(lint)}` : 'Findings' }];
   return (
     <>
       <PageHead
         title="Policies"
-        lead="Who may call what, and whether each policy has reached every proxy that it concerns."
-        actions={<Link href={pages.newPolicy()} prefetch={false} className={buttonClass('primary')}>New policy from real calls</Link>}
+        lead="Who may call what, whether each policy has reached every proxy that it concerns, and whether it does what it says."
+        actions={
+          <>
+            <Link href={pages.unused()} prefetch={false} className={buttonClass()}>Unused permissions</Link>
+            <Link href={pages.newPolicy()} prefetch={false} className={buttonClass('primary')}>New policy from real calls</Link>
+          </>
+        }
       />
       <div className="row"><NamespaceSelect value={namespace} onChange={(value) => url.set({ namespace: value })} /></div>
       {open !== '' && <PolicyDetail key={open} id={open} onClose={() => url.set({ policy: '' })} />}
-      <View query={policies} subject="the policies" lines={8}>
-        {(data) => <PolicyTable items={data.items} open={open} onOpen={(id) => url.set({ policy: id }, 'push')} />}
-      </View>
+      <Tabs label="Policies" tabs={tabs} selected={tab} onSelect={(id) => url.set({ tab: id === 'authorization' ? '' : id })}>
+        {tab === 'authorization' && <Authorization namespace={namespace} open={open} onOpen={(id) => url.set({ policy: id }, 'push')} />}
+        {tab === 'authentication' && <Authentications namespace={namespace} />}
+        {tab === 'findings' && <FindingsPanel namespace={namespace} />}
+      </Tabs>
     </>
+  );
+}
+
+function Authorization({ namespace, open, onOpen }: { namespace: string; open: string; onOpen: (id: string) => void }) {
+  const policies = useView(apiPaths.resources('AuthorizationPolicy', namespace || undefined), resourceList);
+  return (
+    <View query={policies} subject="the policies" lines={8}>
+      {(data) => <PolicyTable items={data.items} open={open} onOpen={onOpen} />}
+    </View>
   );
 }
 
@@ -43,6 +67,7 @@ function idOf(policy: Policy): string {
 }
 
 function PolicyTable({ items, open, onOpen }: { items: readonly unknown[]; open: string; onOpen: (id: string) => void }) {
+  const lint = useLint();
   const read = items.map((item) => policySchema.safeParse(item));
   const policies = read.flatMap((result) => (result.success ? [result.data] : []));
   const unreadable = read.length - policies.length;
@@ -65,6 +90,7 @@ function PolicyTable({ items, open, onOpen }: { items: readonly unknown[]; open:
             { name: 'Action', render: (policy) => <span className="row"><Tag tone={policy.spec.action === 'DENY' ? 'bad' : 'info'} mark="">{policy.spec.action}</Tag>{policy.spec.enforcement === 'DryRun' && <Tag tone="idle">dry run</Tag>}</span> },
             { name: 'Selects', render: (policy) => <span className="mono">{selectorText(policy)}</span> },
             { name: 'Rules', right: true, render: (policy) => policy.spec.rules?.length ?? 0 },
+            { name: 'Findings', render: (policy) => <FindingTags lint={lint} policy={idOf(policy)} /> },
             { name: 'Conditions', render: (policy) => <ConditionTags policy={policy} /> },
             { name: 'Acknowledged', render: (policy) => <Acknowledged policy={policy} /> },
           ]}

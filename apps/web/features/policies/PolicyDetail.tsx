@@ -2,6 +2,7 @@
 import { useState } from 'react';
 import { FailureText, View } from '../shell/View.tsx';
 import { Acknowledged, ConditionList } from './Conditions.tsx';
+import { PolicyFindings } from './Findings.tsx';
 import styles from './Policies.module.css';
 import { useView } from '#lib/live.tsx';
 import { apiPaths } from '#lib/paths.ts';
@@ -32,6 +33,8 @@ export function PolicyDetail({ id, onClose }: { id: string; onClose: () => void 
                   ['Written by', data.metadata.managedFields?.map((field) => field.manager).join(', ') || 'unknown'],
                 ]}
               />
+              <h3>Findings</h3>
+              <PolicyFindings policy={id} />
             </div>
             <Code label={`YAML of ${id}`} text={toYaml(data)} />
           </div>

@@ -1,5 +1,6 @@
 'use client';
 import type { Impact, PreviewView } from '@sallyport/shared/api';
+import type { ReactNode } from 'react';
 import { Ago } from '../shell/Ago.tsx';
 import { Peer } from '../identities/Peer.tsx';
 import { count, plural, sentence } from '#lib/format.ts';
@@ -10,8 +11,12 @@ import { Panel, Stat, Stats } from '#ui/Panel.tsx';
 import { Table } from '#ui/Table.tsx';
 import { Tag } from '#ui/Tag.tsx';
 
-/** What the proposed YAML would have done to the calls of the window, by the evaluator that the proxies run. */
-export function Preview({ preview, current }: { preview: PreviewView; current: boolean }) {
+/**
+ * What the proposed YAML would have done to the calls of the window, by the evaluator that the proxies run.
+ *
+ * @param props.beyond what it does to calls that nobody made in the window
+ */
+export function Preview({ preview, current, beyond }: { preview: PreviewView; current: boolean; beyond: ReactNode }) {
   const denied = preview.wouldDeny.reduce((total, impact) => total + impact.requests, 0);
   const allowed = preview.wouldAllow.reduce((total, impact) => total + impact.requests, 0);
   return (
@@ -31,6 +36,7 @@ export function Preview({ preview, current }: { preview: PreviewView; current: b
       </Panel>
       <ImpactTable title="Would be denied" rows={preview.wouldDeny} empty="No recorded call that is let in now would be denied." />
       <ImpactTable title="Would be allowed anew" rows={preview.wouldAllow} empty="No recorded call that is denied now would be let in." />
+      {beyond}
       <Panel title="Change against what is stored">
         {preview.diff.trim() === '' ? <p className="muted">No change: this is stored already.</p> : <Diff label="Change against what is stored" text={preview.diff} />}
       </Panel>

@@ -3,6 +3,7 @@ import { applyView, previewView, type CallersView } from '@sallyport/shared/api'
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
 import { FailureNotice, FailureText } from '../shell/View.tsx';
+import { DiffPanel } from './DiffPanel.tsx';
 import { policyYaml } from './draft.ts';
 import styles from './Policies.module.css';
 import { Preview } from './Preview.tsx';
@@ -49,7 +50,7 @@ export function ReviewStep({ view, draft, calls, window, onChange, onApplied }: 
         {preview.error ? (
           <FailureNotice error={preview.error} subject="the impact of this YAML" onRetry={() => void preview.refetch()} />
         ) : preview.data ? (
-          <Preview preview={preview.data} current={current} />
+          <Preview preview={preview.data} current={current} beyond={<DiffPanel manifest={asked} />} />
         ) : (
           <Skeleton lines={10} minHeight={360} />
         )}

@@ -39,7 +39,7 @@ export function WizardPage() {
       <StepList current={step} url={url} />
       {step === 'destination' && <DestinationStep namespace={namespace} onChoose={(ns, chosen) => url.set({ step: 'allow', ns, service: chosen }, 'push')} onNamespace={(ns) => url.set({ ns, service: '' })} />}
       {(step === 'allow' || step === 'review') && <Choices key={`${namespace}/${service}`} namespace={namespace} service={service} step={step} url={url} />}
-      {step === 'status' && <StatusStep id={url.get('policy')} />}
+      {step === 'status' && <StatusStep id={url.get('policy')} to={service === '' ? '' : `${namespace}/${service}`} />}
     </>
   );
 }

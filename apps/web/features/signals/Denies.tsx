@@ -8,6 +8,7 @@ import { CoverageNotice, SourceLine } from '../mesh/CoverageNote.tsx';
 import { NamespaceSelect } from '../namespaces/NamespaceSelect.tsx';
 import { Peer } from '../identities/Peer.tsx';
 import { matches } from '#lib/matches.ts';
+import { explainDeny } from '../policies/call.ts';
 import { reasonText } from './reasons.ts';
 import { count, plural } from '#lib/format.ts';
 import { useView } from '#lib/live.tsx';
@@ -67,7 +68,15 @@ function DenyTable({ rows }: { rows: readonly Deny[] }) {
         { name: 'Who', rowHead: true, render: (deny) => <Peer source={deny.source} /> },
         { name: 'Target', render: (deny) => <span className="mono">{deny.destination.namespace}/{deny.destination.service ?? deny.destination.workload}:{deny.destination.port}</span> },
         { name: 'Call', render: (deny) => <span className="mono wrap">{deny.method === null ? 'tcp' : `${deny.method} ${deny.path ?? ''}`}</span> },
-        { name: 'Why', render: (deny) => reasonText(deny.reason) },
+        {
+          name: 'Why',
+          render: (deny) => (
+            <span>
+              {reasonText(deny.reason)}{' '}
+              <Link href={explainDeny(deny)} prefetch={false}>Why?<span className="visually-hidden"> The call of {deny.source.principal ?? deny.source.ip} to {deny.destination.namespace}/{deny.destination.workload}</span></Link>
+            </span>
+          ),
+        },
         {
           name: 'Policy',
           render: (deny) => (deny.policy === null ? <span className="muted">none</span> : <Link href={pages.policies({ policy: deny.policy })} prefetch={false}>{deny.policy}</Link>),

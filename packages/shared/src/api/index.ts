@@ -17,6 +17,9 @@
  * | POST /namespaces/:ns/strict/rollback | approver | strictRollbackRequest -> strictPlan |
  * | GET /callers?namespace&service&window | viewer | -> callersView |
  * | POST /policies/preview | viewer | previewRequest -> previewView |
+ * | GET /policies/lint; GET /policies/unused?window | viewer | -> lintView; unusedView |
+ * | POST /policies/explain; POST /policies/diff | viewer | explainRequest -> explainView; diffRequest -> diffView |
+ * | GET /policies/reach?to&port; GET /policies/blast?from | viewer | -> reachView; blastView |
  * | GET /flows?window&namespace&limit | viewer | -> flowsView |
  * | POST /apply | editor | applyRequest -> applyView |
  * | GET /resources/:kind?namespace; GET /resources/:kind/:name or /:ns/:name | viewer | -> resourceList; the resource |

@@ -1,5 +1,6 @@
-import { type MeshWorkload, parseSpiffeId, workloadSpiffeId } from '@sallyport/shared/mesh';
+import type { MeshWorkload } from '@sallyport/shared/mesh';
 import type { RawRequest, VerifiedToken } from '@sallyport/shared/policy';
+import { CallProblem, type Destination, destinationOf as destination, headersOf, identityOf as identity, SPACE_DELIMITED } from '../../observe/call.ts';
 import { CliFailure, EXIT } from '../failure.ts';
 import type { Material } from './load.ts';
 
@@ -19,35 +20,24 @@ export interface CallOptions {
 }
 
 /** The workload and port of `namespace/name[:port]`, where name is a workload's or a service's. */
-export function destinationOf(text: string, { universe }: Material): { workload: MeshWorkload; port: number; protocol: 'http' | 'tcp' } {
-  const [, namespace = '', name = '', portText] = /^([^/]+)\/([^/:]+)(?::(\d+))?$/.exec(text) ?? [];
-  const service = universe.services.find((each) => each.namespace === namespace && each.name === name);
-  const found = universe.workloads.find((each) => each.namespace === namespace && (each.name === name || service?.workloads.includes(each.name)));
-  if (!found) throw new CliFailure(EXIT.usage, `there is no workload or service ${text}`, `name one as namespace/name or namespace/name:port${known(universe.workloads)}`);
-  const wanted = portText === undefined ? undefined : Number(portText);
-  const target = found.name === name ? wanted : (service?.ports.find((each) => wanted === undefined || each.port === wanted)?.targetPort ?? wanted);
-  const port = found.ports.find((each) => target === undefined || each.port === target) ?? { port: target ?? 8080, protocol: 'http' as const };
-  return { workload: found, ...port };
-}
-
-function known(workloads: readonly MeshWorkload[]): string {
-  return workloads.length === 0 ? '' : `; known are ${workloads.slice(0, 5).map(({ namespace, name }) => `${namespace}/${name}`).join(', ')}${workloads.length > 5 ? ', …' : ''}`;
+export function destinationOf(text: string, { universe }: Material): Destination {
+  const [, place = text, portText] = /^([^/]+\/[^/:]+)(?::(\d+))?$/.exec(text) ?? [];
+  return told(() => destination(place, portText === undefined ? undefined : Number(portText), universe));
 }
 
 /** A SPIFFE ID, `namespace/workload`, `namespace/service-account`, or null for `plaintext`. */
 export function identityOf(text: string, { universe, policies }: Material): { principal: string | null; ip: string | null } {
-  if (text === 'plaintext') return { principal: null, ip: null };
-  if (text.startsWith('spiffe://')) {
-    try {
-      return { principal: parseSpiffeId(text).uri, ip: null };
-    } catch (error) {
-      throw new CliFailure(EXIT.usage, `"${text}" is no SPIFFE ID: ${error instanceof Error ? error.message : ''}`);
-    }
+  return told(() => identity(text, universe, policies.mesh.trustDomain));
+}
+
+/** Tells the person at the terminal what is wrong with a call. */
+function told<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof CallProblem) throw new CliFailure(EXIT.usage, error.message, error.remedy);
+    throw error;
   }
-  const [, namespace, name] = /^([^/]+)\/([^/]+)$/.exec(text) ?? [];
-  if (namespace === undefined || name === undefined) throw new CliFailure(EXIT.usage, `"${text}" names nobody`, 'give a SPIFFE ID, namespace/workload, namespace/service-account or plaintext');
-  const workload = universe.workloads.find((each) => each.namespace === namespace && each.name === name);
-  return { principal: workload?.spiffeId ?? workloadSpiffeId(policies.mesh.trustDomain, namespace, name), ip: workload?.address ?? null };
 }
 
 /** The call that the options describe, and whom it is for. */
@@ -60,24 +50,20 @@ export function callOf(options: CallOptions, material: Material): { workload: Me
     ...(options.sni === undefined ? {} : { sni: options.sni }),
   };
   if (options.tcp === true || protocol === 'tcp') return { workload, request: { protocol: 'tcp', ...base } };
-  const http = { method: options.method, host: options.host ?? `${workload.name}.${workload.namespace}`, target: options.path, headers: headersOf(options.header ?? []) };
+  const http = { method: options.method, host: options.host ?? `${workload.name}.${workload.namespace}`, target: options.path, headers: headersOf((options.header ?? []).map(headerOf)) };
   return { workload, request: { protocol: 'http', ...base, http, token: options.claims === undefined ? null : tokenOf(options.claims) } };
 }
 
-function headersOf(texts: readonly string[]): Record<string, string[]> {
-  const headers: Record<string, string[]> = {};
-  for (const text of texts) {
-    const [, name, value = ''] = /^([^:=\s]+)\s*[:=]\s*(.*)$/.exec(text) ?? [];
-    if (name === undefined) throw new CliFailure(EXIT.usage, `header "${text}" is not NAME=VALUE`);
-    (headers[name.toLowerCase()] ??= []).push(value);
-  }
-  return headers;
+function headerOf(text: string): { name: string; value: string } {
+  const [, name, value = ''] = /^([^:=\s]+)\s*[:=]\s*(.*)$/.exec(text) ?? [];
+  if (name === undefined) throw new CliFailure(EXIT.usage, `header "${text}" is not NAME=VALUE`);
+  return { name, value };
 }
 
 function tokenOf(text: string): VerifiedToken {
   try {
     const claims: unknown = JSON.parse(text);
-    if (typeof claims === 'object' && claims !== null && !Array.isArray(claims)) return { claims: claims as Record<string, unknown>, spaceDelimited: ['scope', 'permission'] };
+    if (typeof claims === 'object' && claims !== null && !Array.isArray(claims)) return { claims: claims as Record<string, unknown>, spaceDelimited: SPACE_DELIMITED };
   } catch {
     // Told below.
   }
