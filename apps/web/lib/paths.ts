@@ -52,6 +52,7 @@ export const apiPaths = {
   certificates: () => '/certificates',
   signals: (state?: string) => withQuery('/signals', { state }),
   denies: (window: string, namespace?: string) => withQuery('/denies', { window, namespace, limit: '500' }),
+  shadows: (window: string) => withQuery('/shadows', { window }),
   proxies: () => '/proxies',
   audit: (before?: number) => withQuery('/audit', { before: before?.toString(), limit: '100' }),
   evidence: () => '/evidence',

@@ -1,7 +1,7 @@
 /** Which views an event makes old. Topics are those of `GET /api/v1/events`. */
 const VIEWS: ReadonlyMap<string, readonly string[]> = new Map(Object.entries({
   resources: ['/resources', '/policies', '/namespaces', '/overview', '/graph', '/audit', '/callers'],
-  telemetry: ['/graph', '/overview', '/namespaces', '/callers', '/denies', '/proxies'],
+  telemetry: ['/graph', '/overview', '/namespaces', '/callers', '/denies', '/shadows', '/proxies'],
   signals: ['/signals', '/overview', '/denies'],
   proxies: ['/proxies', '/overview', '/certificates', '/resources'],
   steps: ['/namespaces'],

@@ -4,6 +4,7 @@ import { FailureText, View } from '../shell/View.tsx';
 import { Acknowledged, ConditionList } from './Conditions.tsx';
 import { PolicyFindings } from './Findings.tsx';
 import styles from './Policies.module.css';
+import { ShadowMatches } from './ShadowMatches.tsx';
 import { useView } from '#lib/live.tsx';
 import { apiPaths } from '#lib/paths.ts';
 import { policySchema, toYaml, type Policy } from '#lib/resourceView.ts';
@@ -33,6 +34,12 @@ export function PolicyDetail({ id, onClose }: { id: string; onClose: () => void 
                   ['Written by', data.metadata.managedFields?.map((field) => field.manager).join(', ') || 'unknown'],
                 ]}
               />
+              {(data.spec.enforcement === 'DryRun' || data.spec.action === 'AUDIT') && (
+                <>
+                  <h3>What it matches, deciding nothing</h3>
+                  <ShadowMatches id={id} action={data.spec.action} />
+                </>
+              )}
               <h3>Findings</h3>
               <PolicyFindings policy={id} />
             </div>
