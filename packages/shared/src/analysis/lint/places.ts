@@ -45,6 +45,6 @@ export const evadedByPlaintext: Check = (context) => {
   const places = `${open.slice(0, 3).join(', ')}${open.length > 3 ? ` and ${open.length - 3} more` : ''}`;
   return context.rules.flatMap(({ clauses }) => {
     const named = clauses.find((clause) => isIdentity(clause) && !clause.negative);
-    return named === undefined ? [] : [{ field: named.field, message: `${places} also take plaintext, where nobody has an identity: whoever is meant evades the rule by not showing a certificate`, remedy: 'make those ports STRICT, or allow by identity instead of denying' }];
+    return named === undefined ? [] : [{ field: named.field, message: `${places}: plaintext is taken too, and shows no identity: whoever is meant evades the rule by not showing a certificate`, remedy: 'make those ports STRICT, or allow by identity instead of denying' }];
   });
 };
