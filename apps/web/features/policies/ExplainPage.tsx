@@ -8,6 +8,7 @@ import { CallForm } from './CallForm.tsx';
 import { ClauseTable } from './ClauseTable.tsx';
 import { mtlsText, verdictOf } from './explanation.ts';
 import { plural, sentence } from '#lib/format.ts';
+import { useLive } from '#lib/live.tsx';
 import { apiPaths } from '#lib/paths.ts';
 import { request } from '#lib/request.ts';
 import { useSession } from '#lib/session.tsx';
@@ -45,13 +46,14 @@ function Recorded({ reason, policy }: { reason: string; policy: string }) {
 
 function Explanation({ call }: { call: CallText }) {
   const session = useSession();
+  const { paused } = useLive();
   const question = requestOf(call);
   const explanation = useQuery({
     queryKey: [apiPaths.explain(), question],
     queryFn: async ({ signal }) => request(apiPaths.explain(), explainView, { method: 'POST', body: question.ok ? question.request : {}, signal, ...(session ? { csrfToken: session.csrfToken } : {}) }),
     enabled: question.ok,
     placeholderData: keepPreviousData,
-    refetchInterval: REFRESH_MS,
+    refetchInterval: paused ? false : REFRESH_MS,
   });
   if (!question.ok) return <Notice tone="warn" title="This call cannot be asked about"><ul>{Object.values(question.problems).map((problem) => <li key={problem}>{problem}</li>)}</ul></Notice>;
   return (

@@ -3,7 +3,7 @@ import { lintView, type FindingView, type LintView } from '@sallyport/shared/api
 import type { UseQueryResult } from '@tanstack/react-query';
 import Link from 'next/link';
 import { View } from '../shell/View.tsx';
-import { lintSummary, SEVERITY_TONE, severityCount, tally, unlisted } from './lint.ts';
+import { lintSummary, SEVERITY_TONE, severityCount, severityName, tally, unlisted } from './lint.ts';
 import styles from './Policies.module.css';
 import { plural, sentence } from '#lib/format.ts';
 import { useView } from '#lib/live.tsx';
@@ -90,7 +90,7 @@ function FindingTable({ rows }: { rows: readonly FindingView[] }) {
       empty="The checks found nothing here that an author probably did not mean. They read policies; they do not know who ought to call whom."
       columns={[
         { name: 'Policy', rowHead: true, render: (row) => <Link href={pages.policies({ policy: row.policy })} prefetch={false}>{row.policy}</Link> },
-        { name: 'Severity', render: (row) => <Tag tone={SEVERITY_TONE[row.severity]}>{row.severity}</Tag> },
+        { name: 'Severity', render: (row) => <Tag tone={SEVERITY_TONE[row.severity]}>{severityName(row.severity)}</Tag> },
         { name: 'Check', render: (row) => <code>{row.code}</code> },
         { name: 'Place', render: (row) => <span className="mono wrap">{row.field}</span> },
         { name: 'Finding', render: (row) => <span className="wrap">{sentence(row.message)}</span> },

@@ -6,6 +6,11 @@ const SEVERITIES: readonly FindingView['severity'][] = ['error', 'warn', 'info']
 export const SEVERITY_TONE: Readonly<Record<FindingView['severity'], Tone>> = { error: 'bad', warn: 'warn', info: 'info' };
 const NAMES: Readonly<Record<FindingView['severity'], readonly [string, string]>> = { error: ['error', 'errors'], warn: ['warning', 'warnings'], info: ['remark', 'remarks'] };
 
+/** `error`, `warning` or `remark`. */
+export function severityName(severity: FindingView['severity']): string {
+  return NAMES[severity][0];
+}
+
 /** `2 errors`, `1 warning`, `3 remarks`. */
 export function severityCount(severity: FindingView['severity'], value: number): string {
   return plural(value, ...NAMES[severity]);
