@@ -50,7 +50,7 @@ function Overview({ data, window }: { data: OverviewView; window: string }) {
 function Protection({ data }: { data: OverviewView }) {
   const protection = protectionOf(data.calls, hasGaps(data.coverage));
   return (
-    <Panel title="Protection of calls" note={<ProtectionFigure protection={protection} />}>
+    <Panel title="Protection of calls" note={<ProtectionFigure protection={protection} wrapping />}>
       <div className="stack">
         <ProtectionBar calls={data.calls} stale={hasGaps(data.coverage)} />
         <Stats>
