@@ -16,6 +16,9 @@ export const VALUE = 2;
 export const TARGET = 4;
 /** RFC 3986 §3.2.2: `reg-name`, which an IPv4 address is too. */
 export const REG_NAME = 8;
+/** `tchar` without upper case: RFC 9113 §8.2.1, "field names MUST be converted to lowercase". */
+export const LOWER_TOKEN = 16;
+
 /** The classes of each byte. */
 export const CLASS = new Uint8Array(256);
 /** Each byte with A-Z turned to a-z. */
@@ -27,6 +30,7 @@ for (let byte = 0; byte < 256; byte += 1) {
   const character = String.fromCharCode(byte);
   const control = byte < SP || byte === 0x7f;
   if (/[!#$%&'*+\-.^_`|~0-9A-Za-z]/.test(character)) CLASS[byte]! |= TOKEN;
+  if (/[!#$%&'*+\-.^_`|~0-9a-z]/.test(character)) CLASS[byte]! |= LOWER_TOKEN;
   if (!control || byte === HTAB) CLASS[byte]! |= VALUE;
   if (!control && byte !== SP) CLASS[byte]! |= TARGET;
   if (/[A-Za-z0-9\-._~%!$&'()*+;=]/.test(character)) CLASS[byte]! |= REG_NAME;

@@ -6,3 +6,4 @@ export type { MessageHandler } from './http1/reader.ts';
 export { RequestReader, ResponseReader } from './http1/readers.ts';
 export { compileRemoval, fieldLine, type HeadEdits, keptFields, type Removal, rewriteRequest, rewriteResponse, trailerLines } from './http1/rewrite.ts';
 export { CHUNK_END, chunkStart, CONTINUE, LAST_CHUNK, lastChunk } from './http1/write.ts';
+export { field, Field, INDEXING } from './hpack/field.ts';
