@@ -90,3 +90,8 @@ export function decimal(buffer: Buffer, start: number, end: number): number {
   }
   return value;
 }
+
+/** The same for a text. */
+export function decimalText(text: string): number {
+  return /^\d{1,15}$/.test(text) ? Number(text) : -1;
+}
