@@ -138,13 +138,29 @@ export class Fields {
 
   /** A field's name in lower case. */
   name(index: number): string {
-    return this.buffer.toString('latin1', this.nameStart(index), this.nameEnd(index)).toLowerCase();
+    return lowerName(this.buffer, this.nameStart(index), this.nameEnd(index));
   }
 
   /** All fields as text: for conditions on headers and for the access log. */
   list(): FieldPair[] {
-    return Array.from({ length: this.count }, (_, index) => [this.name(index), this.value(index)] as const);
+    const list: FieldPair[] = [];
+    for (let index = 0; index < this.count; index += 1) list.push([this.name(index), this.value(index)]);
+    return list;
   }
+}
+
+/** Names that came lately, by a hash of their bytes: the same few come again and again. */
+const NAMES: string[] = Array.from({ length: 256 }, () => '');
+const MAX_REMEMBERED = 40;
+
+function lowerName(buffer: Buffer, start: number, end: number): string {
+  const length = end - start;
+  const slot = (length * 31 + (buffer[start]! | 0x20) * 7 + (buffer[end - 1]! | 0x20) * 13 + (buffer[start + (length >>> 1)]! | 0x20)) & 0xff;
+  const known = NAMES[slot]!;
+  if (equalsIgnoreCase(buffer, start, end, known)) return known;
+  const name = buffer.toString('latin1', start, end).toLowerCase();
+  if (length <= MAX_REMEMBERED) NAMES[slot] = name;
+  return name;
 }
 
 /** True when a line feed is within reach. */

@@ -7,16 +7,21 @@ import { eachConnectionOption } from './rules.ts';
 /** Fields that do not pass a proxy: compiled once, asked for every field. */
 export interface Removal {
   readonly bits: number;
-  /** Names by their length. */
-  readonly names: readonly (readonly string[] | undefined)[];
+  readonly names: readonly string[];
   readonly prefixes: readonly string[];
+  /** 1 for each byte, in either case, that a name or prefix begins with: most fields are passed by this alone. */
+  readonly first: Uint8Array;
 }
 
 /** Names and prefixes are in lower case. Hop-by-hop fields are always removed. */
 export function compileRemoval(names: readonly string[], prefixes: readonly string[]): Removal {
-  const byLength: (readonly string[] | undefined)[] = [];
-  for (const name of names) byLength[name.length] = [...(byLength[name.length] ?? []), name];
-  return { bits: HOP_BY_HOP, names: byLength, prefixes };
+  return compiled(HOP_BY_HOP, names, prefixes);
+}
+
+function compiled(bits: number, names: readonly string[], prefixes: readonly string[]): Removal {
+  const first = new Uint8Array(256);
+  for (const text of [...names, ...prefixes]) for (const letter of [text, text.toUpperCase()]) first[letter.charCodeAt(0)] = 1;
+  return { bits, names, prefixes, first };
 }
 
 /** RFC 9110 §6.5.1: no "fields … that describe framing, routing, authentication, request modifiers, response controls or content format" in trailers. */
@@ -29,11 +34,15 @@ const NO_TRAILER_BITS = FIELD.HOST | FIELD.CONTENT_LENGTH | FIELD.TRANSFER_ENCOD
 /** What a peer may not have us drop by naming it in `Connection`. */
 const NOT_NOMINABLE = ['host', 'content-length', 'transfer-encoding', 'expect', 'traceparent', 'authorization', 'cookie'];
 
-function removes({ bits, names, prefixes }: Removal, fields: Fields, index: number): boolean {
-  if ((fields.bit(index) & bits) !== 0) return true;
+function removes(removal: Removal, fields: Fields, index: number): boolean {
+  if ((fields.bit(index) & removal.bits) !== 0) return true;
+  return removal.first[fields.buffer[fields.nameStart(index)]!] !== 0 && isNamed(removal, fields, index);
+}
+
+function isNamed({ names, prefixes }: Removal, fields: Fields, index: number): boolean {
   const start = fields.nameStart(index);
   const end = fields.nameEnd(index);
-  for (const name of names[end - start] ?? []) if (equalsIgnoreCase(fields.buffer, start, end, name)) return true;
+  for (const name of names) if (equalsIgnoreCase(fields.buffer, start, end, name)) return true;
   for (const prefix of prefixes) if (startsIgnoreCase(fields.buffer, start, end, prefix)) return true;
   return false;
 }
@@ -55,34 +64,46 @@ export function fieldLine(name: string, value: string): string {
 export function rewriteRequest(head: RequestHead, target: string, edits: HeadEdits): Buffer {
   const { buffer, fields, line, start } = head;
   const replacesHost = head.form === 'absolute';
-  const out = Buffer.allocUnsafe(head.fields.end - start + target.length + edits.append.length + 64);
+  const removal = withNominated(head, edits.removal, replacesHost ? FIELD.HOST : 0);
+  const host = replacesHost ? HOST_LINE + head.hostEnd - head.hostStart : 0;
+  const startLine = line.targetStart - start + target.length + VERSION.length;
+  const out = Buffer.allocUnsafe(startLine + host + keptBytes(fields, removal) + edits.append.length + END.length);
   let at = copyBytes(buffer, start, line.targetStart, out, 0);
   at = writeLatin1(out, at, target);
   // RFC 9112 §2.3: "Intermediaries that process HTTP messages … MUST send their own HTTP-version in forwarded messages".
-  at = writeLatin1(out, at, ' HTTP/1.1\r\n');
+  at = writeLatin1(out, at, VERSION);
   if (replacesHost) {
     // RFC 9112 §3.2.2: the proxy "MUST ignore the received Host header field (if any) and instead replace it with the host information of the request-target".
     at = writeLatin1(out, at, 'host: ');
     at = copyBytes(buffer, head.hostStart, head.hostEnd, out, at);
-    at = writeLatin1(out, at, '\r\n');
+    at = writeLatin1(out, at, END);
   }
-  at = copyFields(fields, withNominated(head, edits.removal, replacesHost ? FIELD.HOST : 0), out, at);
-  return finish(out, at, edits.append);
+  at = copyFields(fields, removal, out, at);
+  writeLatin1(out, writeLatin1(out, at, edits.append), END);
+  return out;
 }
+
+const VERSION = ' HTTP/1.1\r\n';
+const END = '\r\n';
+const HOST_LINE = 'host: \r\n'.length;
+const STATUS_LINE = 'HTTP/1.1 200 \r\n'.length;
 
 /** The outgoing head of a response. */
 export function rewriteResponse(head: ResponseHead, edits: HeadEdits): Buffer {
   const { buffer, fields, line, start } = head;
-  const out = Buffer.allocUnsafe(fields.end - start + edits.append.length + 64);
+  // RFC 9110 §8.6: "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx (Informational) or 204 (No Content)"; RFC 9112 §6.1 says so of Transfer-Encoding.
+  const noBody = head.status < 200 || head.status === 204 ? FIELD.CONTENT_LENGTH | FIELD.TRANSFER_ENCODING : 0;
+  const removal = withNominated(head, edits.removal, noBody);
+  const reason = line.reasonEnd - line.reasonStart;
+  const out = Buffer.allocUnsafe(STATUS_LINE + reason + keptBytes(fields, removal) + edits.append.length + END.length);
   let at = writeLatin1(out, 0, 'HTTP/1.1 ');
   at = copyBytes(buffer, start + 9, start + 12, out, at);
   at = writeLatin1(out, at, ' ');
   at = copyBytes(buffer, line.reasonStart, line.reasonEnd, out, at);
-  at = writeLatin1(out, at, '\r\n');
-  // RFC 9110 §8.6: "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx (Informational) or 204 (No Content)"; RFC 9112 §6.1 says so of Transfer-Encoding.
-  const noBody = head.status < 200 || head.status === 204 ? FIELD.CONTENT_LENGTH | FIELD.TRANSFER_ENCODING : 0;
-  at = copyFields(fields, withNominated(head, edits.removal, noBody), out, at);
-  return finish(out, at, edits.append);
+  at = writeLatin1(out, at, END);
+  at = copyFields(fields, removal, out, at);
+  writeLatin1(out, writeLatin1(out, at, edits.append), END);
+  return out;
 }
 
 /** Trailers that may be passed on, as lines with the empty one after them. */
@@ -109,9 +130,20 @@ function withNominated(head: RequestHead | ResponseHead, removal: Removal, bits:
   const names = [...removal.names];
   eachConnectionOption(head, (buffer, start, end) => {
     const name = buffer.toString('latin1', start, end).toLowerCase();
-    if (!NOT_NOMINABLE.includes(name)) names[name.length] = [...(names[name.length] ?? []), name];
+    if (!NOT_NOMINABLE.includes(name)) names.push(name);
   });
-  return { ...removal, names, bits: removal.bits | bits };
+  return compiled(removal.bits | bits, names, removal.prefixes);
+}
+
+/** Where the line after this field's starts. */
+function lineEnd(fields: Fields, index: number): number {
+  return index + 1 < fields.count ? fields.nameStart(index + 1) : fields.end;
+}
+
+function keptBytes(fields: Fields, removal: Removal): number {
+  let kept = fields.end - fields.start;
+  for (let i = 0; i < fields.count; i += 1) if (removes(removal, fields, i)) kept -= lineEnd(fields, i) - fields.nameStart(i);
+  return kept;
 }
 
 function copyFields(fields: Fields, removal: Removal, out: Buffer, from: number): number {
@@ -120,12 +152,7 @@ function copyFields(fields: Fields, removal: Removal, out: Buffer, from: number)
   for (let i = 0; i < fields.count; i += 1) {
     if (!removes(removal, fields, i)) continue;
     at = copyBytes(fields.buffer, run, fields.nameStart(i), out, at);
-    run = i + 1 < fields.count ? fields.nameStart(i + 1) : fields.end;
+    run = lineEnd(fields, i);
   }
   return copyBytes(fields.buffer, run, fields.end, out, at);
-}
-
-function finish(out: Buffer, from: number, append: string): Buffer {
-  const at = writeLatin1(out, writeLatin1(out, from, append), '\r\n');
-  return out.subarray(0, at);
 }

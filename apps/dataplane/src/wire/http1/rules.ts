@@ -142,12 +142,19 @@ function readConnection(head: RequestHead | ResponseHead): void {
   head.persistent = head.minor === 1;
   head.nominates = false;
   head.upgrade = false;
-  if ((fields.seen & FIELD.CONNECTION) === 0) return;
+  if ((fields.seen & FIELD.CONNECTION) === 0 || isKeepAlive(head)) return;
   const options = connectionOptions(head);
   if (options.keepAlive) head.persistent = true;
   if (options.close) head.persistent = false;
   // RFC 9110 §7.8: "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0 request."
   head.upgrade = options.upgrade && (fields.seen & FIELD.UPGRADE) !== 0 && head.minor === 1;
+}
+
+/** The most common value, which says nothing new. */
+function isKeepAlive({ fields, minor }: RequestHead | ResponseHead): boolean {
+  if (minor === 0 || (fields.repeated & FIELD.CONNECTION) !== 0) return false;
+  const index = fields.known(FIELD.CONNECTION);
+  return equalsIgnoreCase(fields.buffer, fields.valueStart(index), fields.valueEnd(index), 'keep-alive');
 }
 
 interface Options {
