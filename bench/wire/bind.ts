@@ -10,7 +10,11 @@ export function bind<T>(socket: Socket, role: Options['role'], handler: Partial<
     if (socket.destroyed || socket.writableNeedDrain) return;
     const pieces = connection.takeOutput();
     if (pieces.length === 1) socket.write(pieces[0]!);
-    else if (pieces.length > 1) socket.write(Buffer.concat(pieces));
+    else if (pieces.length > 1) {
+      socket.cork();
+      for (const piece of pieces) socket.write(piece);
+      socket.uncork();
+    }
   };
   const connection: Connection<T> = new Connection<T>({ role, maxStreams: 1000 }, {
     onHeaders: nothing, onData: nothing, onTrailers: nothing, onReset: nothing, onDrain: nothing, onGoAway: nothing, onRefused: nothing, onClosed: nothing,

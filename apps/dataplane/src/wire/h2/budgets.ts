@@ -2,7 +2,7 @@
 const TABLE = {
   /** Streams that the peer resets, or makes us reset: CVE-2023-44487 and CVE-2025-8671. Streams that end well earn more. */
   reset: { burst: 200, perSecond: 20 },
-  /** CVE-2019-9512. */
+  /** CVE-2019-9512. What we send earns more. */
   ping: { burst: 100, perSecond: 10 },
   /** CVE-2019-9515. */
   settings: { burst: 20, perSecond: 2 },

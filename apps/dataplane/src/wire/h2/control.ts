@@ -10,9 +10,8 @@ export function onReset<T>(core: Core<T>, id: number, code: number): void {
   if (core.isIdle(id)) return core.fail(ERROR.PROTOCOL_ERROR, 'RST_STREAM on a stream that nobody began');
   const stream = core.streams.get(id);
   if (stream === undefined) return void core.spend('ignored');
-  // CVE-2023-44487: a request that is taken back costs its sender nothing. A reset without error after our end does not.
-  const spent = core.isPeers(id) && !(stream.localEnded && code === ERROR.NO_ERROR) ? core.spend('reset') : true;
-  if (!spent) return;
+  // CVE-2023-44487: a request that is taken back before its answer costs its sender nothing. After our end it is usual.
+  if (core.isPeers(id) && !stream.localEnded && !core.spend('reset')) return;
   core.drop(stream, CLOSED.BY_PEER);
   // RFC 9113 §8.7: "REFUSED_STREAM … guarantees that a request has not been processed".
   if (stream.known) core.handler.onReset(stream, code, code === ERROR.REFUSED_STREAM);

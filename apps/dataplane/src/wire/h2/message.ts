@@ -129,7 +129,7 @@ export function trailerProblem(fields: readonly Field[]): string | null {
   return new HeadReading(fields, 0).problem;
 }
 
-const AUTHORITY = /^(?:[A-Za-z0-9\-._~%!$&'()*+;=]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
+const AUTHORITY = /^(?:[A-Za-z0-9\-._~%!$&'()*+;=]+|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$/;
 /** Tables of compression give the same text again and again. */
 let lastGood = '';
 

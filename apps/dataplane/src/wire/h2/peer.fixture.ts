@@ -10,8 +10,9 @@ export function bind<T>(socket: Duplex, options: Pick<Options, 'role'> & Partial
   const flush = (): void => {
     scheduled = false;
     if (socket.destroyed || socket.writableNeedDrain) return;
-    const pieces = connection.takeOutput();
-    if (pieces.length > 0) socket.write(pieces.length === 1 ? pieces[0] : Buffer.concat(pieces));
+    socket.cork();
+    for (const piece of connection.takeOutput()) socket.write(piece);
+    socket.uncork();
   };
   const connection: Connection<T> = new Connection<T>(options, {
     ...silent<T>(),

@@ -1,15 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { field } from '../hpack/field.ts';
 import { block, data, described, frame, GET, greeted, headers, POST, reset, setting, settings, uint32, windowUpdate } from './frames.fixture.ts';
 import { Connection } from './connection.ts';
-import { recording, silent } from './peer.fixture.ts';
+import { recording } from './peer.fixture.ts';
 import { ERROR, FLAG, MAX_WINDOW, PREFACE, SETTING, TYPE } from './protocol.ts';
 
 type Pairs = readonly (readonly [string, string])[];
 const without = (name: string): Pairs => GET.filter(([each]) => each !== name);
 const goaway = (code: number) => expect.stringMatching(new RegExp(`^GOAWAY 0 ${code}$`));
 const rst = (id: number, code: number) => `RST_STREAM ${id} ${code}`;
-const { PROTOCOL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED, FRAME_SIZE_ERROR, REFUSED_STREAM, COMPRESSION_ERROR, ENHANCE_YOUR_CALM } = ERROR;
+const { PROTOCOL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED, FRAME_SIZE_ERROR, REFUSED_STREAM, COMPRESSION_ERROR } = ERROR;
 const many = (count: number, make: (i: number) => Buffer): Buffer[] => Array.from({ length: count }, (_, i) => make(i));
 
 describe('messages that are malformed reset their stream', () => {
@@ -151,65 +150,6 @@ describe('what ends the connection', () => {
     connection.start();
     connection.receive(first);
     expect(events).toEqual([expect.stringMatching(/^closed 1 /)]);
-  });
-});
-
-describe('floods end the connection with ENHANCE_YOUR_CALM', () => {
-  const id = (i: number) => i * 2 + 1;
-  const pings = (count: number) => many(count, () => frame(TYPE.PING, 0, 0, Buffer.alloc(8)));
-  it.each<[what: string, enough: Buffer[]]>([
-    ['rapid reset (CVE-2023-44487)', many(201, (i) => Buffer.concat([headers(id(i)), reset(id(i), 8)]))],
-    ['resets that we are made to send (CVE-2025-8671)', many(201, (i) => Buffer.concat([headers(id(i), POST, 0), windowUpdate(id(i), 0)]))],
-    ['malformed requests', many(201, (i) => headers(id(i), []))],
-    ['streams beyond the limit', many(302, (i) => headers(id(i), POST, 0))],
-    ['CONTINUATION frames of nothing (CVE-2019-9518)', [frame(TYPE.HEADERS, 0, 1), ...many(16, () => frame(TYPE.CONTINUATION, 0, 1))]],
-    ['CONTINUATION without end (CVE-2024-27316)', [frame(TYPE.HEADERS, 0, 1), ...many(5, () => frame(TYPE.CONTINUATION, 0, 1, Buffer.alloc(16_384)))]],
-    ['PING', pings(101)],
-    ['PING acknowledgements', many(101, () => frame(TYPE.PING, FLAG.ACK, 0, Buffer.alloc(8)))],
-    ['SETTINGS', many(21, () => settings())],
-    ['GOAWAY', many(21, () => frame(TYPE.GOAWAY, 0, 0, Buffer.alloc(8)))],
-    ['WINDOW_UPDATE', many(2001, () => windowUpdate(0, 1))],
-    ['DATA of nothing', [headers(1, POST, 0), ...many(101, () => data(1, ''))]],
-    ['DATA of padding alone', [headers(1, POST, 0), ...many(101, () => frame(TYPE.DATA, FLAG.PADDED, 1, [1, 0]))]],
-    ['PRIORITY', many(201, () => frame(TYPE.PRIORITY, 0, 1, [0, 0, 0, 3, 0]))],
-    ['unknown frames', many(1001, () => frame(99, 0, 0))],
-    ['frames to closed streams', [headers(1, POST, 0), reset(1, 8), ...many(1001, () => reset(1, 8))]],
-  ])('%s', (_, enough) => {
-    const before = greeted('server');
-    before.connection.receive(Buffer.concat(enough.slice(0, -2)));
-    expect(before.events.filter((event) => event.startsWith('closed'))).toEqual([]);
-    const { connection, events, output } = greeted('server');
-    connection.receive(Buffer.concat(enough));
-    expect(events.at(-1)).toMatch(/^closed 11 /);
-    expect(output().at(-1)).toEqual(goaway(ENHANCE_YOUR_CALM));
-  });
-
-  it('but the same at a bearable rate does not', () => {
-    const { connection, events } = greeted('server');
-    for (let second = 0; second < 100; second += 1) {
-      connection.receive(Buffer.concat(pings(10)));
-      for (let i = 0; i < 20; i += 1) connection.receive(Buffer.concat([headers(id(second * 20 + i)), reset(id(second * 20 + i), 8)]));
-      connection.takeOutput();
-      connection.elapsed(1);
-    }
-    expect(events.filter((event) => event.startsWith('closed'))).toEqual([]);
-  });
-
-  it('and a request that finished earns another reset', () => {
-    const closed: string[] = [];
-    const connection: Connection<null> = new Connection<null>({ role: 'server' }, {
-      ...silent<null>(),
-      onHeaders: (stream, _, end) => {
-        if (end) connection.respond(stream, [field(':status', '204')], true);
-      },
-      onClosed: (code) => closed.push(`closed ${code}`),
-    });
-    connection.receive(Buffer.concat([PREFACE, settings()]));
-    const pair = (i: number) => Buffer.concat([headers(id(i)), headers(id(i + 1), POST, 0), reset(id(i + 1), 8)]);
-    for (let i = 0; i < 4000; i += 2) connection.receive(pair(i));
-    expect(closed).toEqual([]);
-    for (let i = 4000; i < 4202; i += 1) connection.receive(Buffer.concat([headers(id(i), POST, 0), reset(id(i), 8)]));
-    expect(closed).toEqual(['closed 11']);
   });
 });
 

@@ -5,13 +5,11 @@ export interface PeerSettings {
   headerTableSize: number;
   maxStreams: number;
   initialWindow: number;
-  frameSize: number;
-  extendedConnect: boolean;
 }
 
 /** Before the peer says otherwise a hundred streams are what RFC 9113 §6.5.2 recommends as the least. */
 export function startSettings(): PeerSettings {
-  return { headerTableSize: 4096, maxStreams: 100, initialWindow: INITIAL_WINDOW, frameSize: FRAME_SIZE, extendedConnect: false };
+  return { headerTableSize: 4096, maxStreams: 100, initialWindow: INITIAL_WINDOW };
 }
 
 interface Rule {
@@ -22,16 +20,18 @@ interface Rule {
   readonly apply: (settings: PeerSettings, value: number) => void;
 }
 
+/** Checked and not followed: we push nothing, and send no frame that is larger than everybody takes. */
+const NOTHING = (): void => undefined;
 const ANY = { min: 0, max: 0xffff_ffff, error: ERROR.PROTOCOL_ERROR };
 
 /** RFC 9113 §6.5.2: "An endpoint that receives a SETTINGS frame with any unknown or unsupported identifier MUST ignore that setting." */
 const RULES: Readonly<Record<number, Rule | undefined>> = {
   [SETTING.HEADER_TABLE_SIZE]: { ...ANY, apply: (settings, value) => void (settings.headerTableSize = value) },
-  [SETTING.ENABLE_PUSH]: { min: 0, max: 1, error: ERROR.PROTOCOL_ERROR, apply: () => undefined },
+  [SETTING.ENABLE_PUSH]: { min: 0, max: 1, error: ERROR.PROTOCOL_ERROR, apply: NOTHING },
   [SETTING.MAX_CONCURRENT_STREAMS]: { ...ANY, apply: (settings, value) => void (settings.maxStreams = value) },
   [SETTING.INITIAL_WINDOW_SIZE]: { min: 0, max: MAX_WINDOW, error: ERROR.FLOW_CONTROL_ERROR, apply: (settings, value) => void (settings.initialWindow = value) },
-  [SETTING.MAX_FRAME_SIZE]: { min: FRAME_SIZE, max: 0xff_ffff, error: ERROR.PROTOCOL_ERROR, apply: (settings, value) => void (settings.frameSize = value) },
-  [SETTING.ENABLE_CONNECT_PROTOCOL]: { min: 0, max: 1, error: ERROR.PROTOCOL_ERROR, apply: (settings, value) => void (settings.extendedConnect = value === 1) },
+  [SETTING.MAX_FRAME_SIZE]: { min: FRAME_SIZE, max: 0xff_ffff, error: ERROR.PROTOCOL_ERROR, apply: NOTHING },
+  [SETTING.ENABLE_CONNECT_PROTOCOL]: { min: 0, max: 1, error: ERROR.PROTOCOL_ERROR, apply: NOTHING },
 };
 
 /** Applies the settings of one frame; the error code of the first that is not allowed, or 0. */

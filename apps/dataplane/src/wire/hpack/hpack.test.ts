@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SERIES } from './appendix-c.fixture.ts';
 import { Decoder } from './decoder.ts';
+import { DynamicTable } from './dynamic-table.ts';
 import { Encoder } from './encoder.ts';
 import { CompressionError } from './errors.ts';
 import { Field, field, INDEXING, KIND } from './field.ts';
@@ -180,6 +181,30 @@ describe('round trips', () => {
           expect(pairs(decode(encode(encoder, sent), decoder).fields)).toEqual(pairs(sent));
         }
       }),
+    );
+  });
+
+  it('the table holds what a list with the same rules holds', () => {
+    const step = fc.oneof({ weight: 6, arbitrary: fc.integer({ min: 0, max: 300 }).map((size) => ({ size, max: null })) }, { weight: 1, arbitrary: fc.integer({ min: 0, max: 400 }).map((max) => ({ size: 0, max })) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+        const table = new DynamicTable(256);
+        let limit = 256;
+        const model: Field[] = [];
+        for (const { size, max } of steps) {
+          if (max === null) {
+            const added = new Field('n', 'x'.repeat(size), INDEXING.ALLOWED);
+            table.add(added);
+            model.unshift(added);
+          } else {
+            limit = max;
+            table.resize(max);
+          }
+          while (model.reduce((sum, each) => sum + each.name.length + each.value.length + 32, 0) > limit) model.pop();
+          expect(Array.from({ length: table.count }, (_, i) => table.get(i + 1))).toEqual(model);
+        }
+      }),
+      { numRuns: 500 },
     );
   });
 

@@ -27,7 +27,8 @@ const NOTHING = Buffer.alloc(0);
 export abstract class MessageReader<H extends RequestHead | ResponseHead> {
   protected readonly head: H;
   readonly #handler: MessageHandler<H>;
-  readonly #trailers = new Fields();
+  /** Few messages have any. */
+  #trailers: Fields | null = null;
   readonly #chunked = new Chunked();
   #stage: number;
   #buffer: Buffer = NOTHING;
@@ -62,6 +63,7 @@ export abstract class MessageReader<H extends RequestHead | ResponseHead> {
 
   /** Takes bytes from the connection. What belongs to a later message, or comes while paused, is kept. */
   receive(chunk: Buffer): void {
+    if (this.#stage === STAGE.REFUSED) return;
     if (this.#at === this.#stop) {
       this.#held = null;
       this.#buffer = chunk;
@@ -121,7 +123,7 @@ export abstract class MessageReader<H extends RequestHead | ResponseHead> {
     if (this.#at === this.#stop || !this.#held) this.#looked = 0;
     this.#at = 0;
     if (this.#stage === STAGE.FIELDS) this.#stage = STAGE.START;
-    if (this.#stage === STAGE.TRAILERS) this.#trailers.begin(0);
+    if (this.#stage === STAGE.TRAILERS) this.#trailers?.begin(0);
   }
 
   #run(): void {
@@ -223,13 +225,14 @@ export abstract class MessageReader<H extends RequestHead | ResponseHead> {
     if (this.#chunked.refusal) return this.#refuse(this.#chunked.refusal);
     if (this.#chunked.ended) {
       this.#stage = STAGE.TRAILERS;
+      this.#trailers ??= new Fields();
       this.#trailers.begin(this.#at);
     }
     return true;
   }
 
   #readTrailers(): boolean {
-    const trailers = this.#trailers;
+    const trailers = (this.#trailers ??= new Fields());
     const stop = Math.min(this.#stop, this.#at + MAX_TRAILER_BYTES);
     const outcome = this.#complete(trailers.next, stop) ? trailers.scan(this.#buffer, stop) : SCAN.MORE;
     if (outcome === SCAN.MORE) return this.#more(this.#at, stop, MAX_TRAILER_BYTES, REFUSALS.trailersTooLarge);
@@ -266,6 +269,9 @@ export abstract class MessageReader<H extends RequestHead | ResponseHead> {
   #refuse(refusal: Refusal | null): false {
     if (this.#stage === STAGE.REFUSED) return false;
     this.#stage = STAGE.REFUSED;
+    this.#at = this.#stop;
+    this.#held = null;
+    this.#buffer = NOTHING;
     this.#handler.onRefused(refusal ?? REFUSALS.startLine);
     return false;
   }

@@ -203,6 +203,12 @@ describe('connection rules', () => {
   });
 });
 
+it('keeps nothing after a refusal', () => {
+  const reader = new RequestReader({ onHead: () => undefined, onBody: () => undefined, onEnd: () => undefined, onRefused: () => undefined });
+  for (let i = 0; i < 3; i += 1) reader.receive(bytes('no request\r\n\r\n'));
+  expect([reader.full, reader.takeRest().length]).toEqual([false, 0]);
+});
+
 describe('a paused reader', () => {
   it('keeps what comes, and what follows a message, until it is asked for', () => {
     const told: string[] = [];
