@@ -14,9 +14,10 @@ import { InboundTcp } from './tcp/inbound.ts';
 import { OutboundTcp } from './tcp/outbound.ts';
 import { type AdminServer, startAdmin } from './telemetry/admin.ts';
 import { FlowCounter } from './telemetry/flow-counter.ts';
+import { Outlets } from './telemetry/outlets.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
-import { Recorder } from './telemetry/recorder.ts';
+import type { Recorder } from './telemetry/recorder.ts';
 import { Reporter } from './telemetry/reporter.ts';
 
 /** The operator speaks at least every 10 s; three times that is silence. */
@@ -43,6 +44,7 @@ export class Proxy {
   readonly #listeners: Listeners;
   readonly #reporter: Reporter;
   readonly #metrics: Metrics;
+  readonly #outlets: Outlets;
   #stream: ConfigStream | null = null;
   #running: Running | null = null;
   #admin: AdminServer | null = null;
@@ -57,13 +59,16 @@ export class Proxy {
     this.#identities = new Identities(config, log);
     this.#link = new OperatorLink(config.streamUrl, config.trustDomain, this.#identities.own);
     this.#saved = new SavedConfigFile(config.stateDir);
+    this.#outlets = new Outlets(config, log);
     const counter = new FlowCounter(config.proxy);
     this.#metrics = new Metrics({
       configAge: () => this.#configAge(),
       svids: () => this.#identities.held(),
       pendingReports: () => this.#reporter.pending,
+      reportGaps: () => this.#reporter.gaps,
+      more: this.#outlets.written,
     });
-    const recorder = new Recorder(counter, this.#metrics, log);
+    const recorder = this.#outlets.recorder(counter, this.#metrics);
     this.#listeners = this.#createListeners(recorder);
     this.#reporter = new Reporter({
       link: this.#link,
@@ -109,6 +114,12 @@ export class Proxy {
     this.#stream = stream;
     stream.start();
     this.#reporter.start();
+    this.#outlets.start();
+  }
+
+  /** Opens files anew that were moved away. */
+  reopenLogs(): void {
+    this.#outlets.reopen();
   }
 
   /** Stops accepting, finishes what is in flight (at most 5 s), delivers the last report and ends. */
@@ -116,7 +127,7 @@ export class Proxy {
     this.#stopping = true;
     await this.#stream?.stop();
     await this.#listeners.close(DRAIN_MS);
-    await this.#reporter.stop(LAST_REPORT_MS);
+    await Promise.all([this.#reporter.stop(LAST_REPORT_MS), this.#outlets.stop(LAST_REPORT_MS)]);
     await this.#identities.stop();
     this.#link.close();
     this.#authorizers.close();

@@ -33,6 +33,8 @@ export class TestMesh {
   readonly operator = new FakeOperator();
   readonly directory = mkdtempSync(join(tmpdir(), 'dataplane-'));
   readonly logs: Record<string, unknown>[] = [];
+  /** What proxies that start from now on are told beside the defaults. */
+  telemetry: Partial<ProxyConfig['telemetry']> = {};
   readonly #proxies = new Map<string, Proxy>();
   readonly #closers: (() => void)[] = [];
 
@@ -55,7 +57,7 @@ export class TestMesh {
     const joinTokenFile = join(this.directory, `${name}.token`);
     const stateDir = join(this.directory, name);
     const { joinUrl, streamUrl } = this.operator;
-    return { proxy: name, role: 'node', trustDomain: TRUST_DOMAIN, joinUrl, streamUrl, joinTokenFile, bootstrapBundleFile, stateDir, adminPort: 0, reportInterval: 100, logLevel: 'debug' };
+    return { proxy: name, role: 'node', trustDomain: TRUST_DOMAIN, joinUrl, streamUrl, joinTokenFile, bootstrapBundleFile, stateDir, adminPort: 0, reportInterval: 100, logLevel: 'debug', telemetry: { accessLog: 'off', accessLogSample: 1, otlp: null, traceSample: 0, ...this.telemetry } };
   }
 
   /** Starts a proxy; its token is made unless the state directory knows it already. */

@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import type { CallTrace, Tracer } from '../telemetry/trace.ts';
 
 export type HeaderPair = readonly [name: string, value: string];
 
@@ -90,13 +90,15 @@ export function framing(req: IncomingMessage): HeaderPair[] {
   return [];
 }
 
-/** W3C Trace Context: the caller's `traceparent` if it is well-formed, else a new, unsampled one. */
-export function traceParent(req: IncomingMessage): { readonly header: string; readonly traceId: string } {
-  const given = req.headers['traceparent'];
-  const match = typeof given === 'string' ? /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(given) : null;
-  if (match?.[1] && typeof given === 'string') return { header: given, traceId: match[1] };
-  const traceId = randomBytes(16).toString('hex');
-  return { header: `00-${traceId}-${randomBytes(8).toString('hex')}-00`, traceId };
+/** The trace of a request, continued or begun. W3C Trace Context §2.3: of several headers none can be told to be right. */
+export function traceOf(req: IncomingMessage, tracer: Tracer): CallTrace {
+  const given = req.headersDistinct['traceparent'];
+  return tracer.begin(given?.length === 1 ? (given[0] ?? null) : null);
+}
+
+/** True for the state of a trace that could not be continued. §3.3: it is not passed on without its `traceparent`. */
+export function isForeignState(name: string, { continued }: CallTrace): boolean {
+  return name === 'tracestate' && !continued;
 }
 
 /** Pairs as the flat list that node:http takes. */

@@ -7,9 +7,10 @@ import type { Authorizers } from '../ext-authz/authorizers.ts';
 import { OpenCalls } from '../tcp/open-calls.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
+import type { CallTrace } from '../telemetry/trace.ts';
 import { PooledAgent } from './agents.ts';
 import { type ForwardOutcome, type ForwardPlan, forward, refuse, type RefusalParts } from './forward.ts';
-import { endToEnd, framing, hasBody, type HeaderPair, isReserved, requestProblem, traceParent } from './headers.ts';
+import { endToEnd, framing, hasBody, type HeaderPair, isForeignState, isReserved, requestProblem, traceOf } from './headers.ts';
 import { Judge, type Verdict } from './judge.ts';
 import type { JudgedRequest } from './question.ts';
 import { HttpServer, type UpgradeRequest } from './server.ts';
@@ -22,7 +23,8 @@ interface Call {
   readonly peer: PeerConnection;
   readonly target: InboundTarget;
   readonly headers: readonly HeaderPair[];
-  readonly trace: { readonly header: string; readonly traceId: string };
+  readonly trace: CallTrace;
+  readonly startedAt: number;
 }
 
 /** Serves an HTTP port: every request is decided by policy, then forwarded to the application in its normal form. */
@@ -70,8 +72,9 @@ export class InboundHttp implements InboundHandler {
     if (!peer) return void req.socket.destroy();
     const target = this.#target();
     // What the peer says about identity or verdicts is dropped before policy looks.
-    const headers = endToEnd(req.rawHeaders, isReserved);
-    const call: Call = { req, res, upgrade, peer, target, headers, trace: traceParent(req) };
+    const trace = traceOf(req, this.#recorder.tracer);
+    const headers = endToEnd(req.rawHeaders, (name) => isReserved(name) || isForeignState(name, trace));
+    const call: Call = { req, res, upgrade, peer, target, headers, trace, startedAt: performance.now() };
     const problem = requestProblem(req);
     if (problem) return this.#refuse(call, problem.status, problem.message, { reason: 'bad-request' });
     const verdict = await this.#judge.judge(judged(call), this.#target);
@@ -85,7 +88,7 @@ export class InboundHttp implements InboundHandler {
 
   #refuse(call: Call, status: number, text: string, why: Pick<FlowFacts, 'reason'> & Partial<FlowFacts>, parts?: RefusalParts): void {
     const facts: FlowFacts = { ...factsOf(call), verdict: 'denied', ...why };
-    this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: call.trace.traceId });
+    this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, trace: call.trace, startedAt: call.startedAt, status });
     refuse(call.req, call.res, status, why.reason ?? 'policy-deny', text, this.#mustClose(call.peer), parts);
   }
 
@@ -99,12 +102,12 @@ export class InboundHttp implements InboundHandler {
   }
 
   #finish(call: Call, facts: FlowFacts, { kind, error, answer, received, sent }: ForwardOutcome): void {
-    const { traceId } = call.trace;
+    const { trace, startedAt } = call;
     // A switched connection was counted when it began.
     if (answer?.statusCode === 101 && call.upgrade) return;
     const amounts = { count: 1, bytesReceived: received, bytesSent: sent };
-    if (kind !== 'unreachable') return this.#recorder.record({ facts, amounts, traceId });
-    this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason: 'upstream-unreachable' }, amounts, traceId });
+    if (kind !== 'unreachable') return this.#recorder.record({ facts, amounts, trace, startedAt, status: answer?.statusCode ?? 0 });
+    this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason: 'upstream-unreachable' }, amounts, trace, startedAt, status: 503 });
     this.#recorder.unreachable(facts, error?.message ?? '');
     refuse(call.req, call.res, 503, 'upstream-unreachable', 'the application does not answer', this.#mustClose(call.peer));
   }
@@ -127,7 +130,7 @@ export class InboundHttp implements InboundHandler {
       close: this.#mustClose(peer),
       upgrade,
       switched: (client, upstream) => {
-        this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: trace.traceId });
+        this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, trace, startedAt: call.startedAt, status: 101 });
         this.#switched.join(client, upstream, facts, peer.retireAt, () => this.#stillAllowed(call));
         // What changed while the application made up its mind was not asked about yet.
         if (this.#target() !== target) this.#switched.recheck();
@@ -140,7 +143,7 @@ export class InboundHttp implements InboundHandler {
     if (verdict.allowed) return true;
     const { reason, policy, path } = verdict;
     const facts: FlowFacts = { ...factsOf({ ...call, target: this.#target() }), verdict: 'denied', reason, policy, path };
-    this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: call.trace.traceId });
+    this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, trace: call.trace });
     return false;
   }
 
@@ -161,7 +164,7 @@ export class InboundHttp implements InboundHandler {
     const peer = this.#peers.get(socket);
     if (!peer) return;
     const facts: FlowFacts = { ...inboundFacts(this.#target(), peer.principal, peer.ip), verdict: 'denied', reason: 'bad-request' };
-    this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: null });
+    this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 } });
   }
 }
 

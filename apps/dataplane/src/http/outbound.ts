@@ -7,8 +7,9 @@ import { type OutboundHandler, outboundFacts, type OutboundTarget } from '../lis
 import { OpenCalls } from '../tcp/open-calls.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
+import type { CallTrace } from '../telemetry/trace.ts';
 import { type ForwardOutcome, type ForwardPlan, forward, refuse } from './forward.ts';
-import { endToEnd, framing, type HeaderPair, isReserved, requestProblem, traceParent } from './headers.ts';
+import { endToEnd, framing, type HeaderPair, isForeignState, isReserved, requestProblem, traceOf } from './headers.ts';
 import { EndpointPools } from './pool.ts';
 import { type Endpoint, httpPort, readHost, type RequestedService, type ServicePort } from './route.ts';
 import { HttpServer, type UpgradeRequest } from './server.ts';
@@ -21,7 +22,8 @@ interface Call {
   readonly res: ServerResponse;
   readonly upgrade: UpgradeRequest | null;
   readonly target: OutboundTarget;
-  readonly trace: { readonly header: string; readonly traceId: string };
+  readonly trace: CallTrace;
+  readonly startedAt: number;
 }
 
 interface Route {
@@ -43,7 +45,7 @@ export class OutboundHttp implements OutboundHandler {
     this.#switched = new OpenCalls(recorder);
     this.#server = new HttpServer({
       request: (req, res, upgrade) => {
-        this.#handle({ req, res, upgrade, target: this.#target(), trace: traceParent(req) }).catch((error: unknown) => {
+        this.#handle({ req, res, upgrade, target: this.#target(), trace: traceOf(req, recorder.tracer), startedAt: performance.now() }).catch((error: unknown) => {
           req.socket.destroy();
           recorder.defect(error);
         });
@@ -97,30 +99,30 @@ export class OutboundHttp implements OutboundHandler {
         outcome = await forward(call.req, call.res, this.#plan(call, endpoint, facts));
       }
     }
-    this.#finish(call, facts, outcome);
+    this.#finish(call, facts, outcome, endpoint.address);
   }
 
-  #finish(call: Call, facts: FlowFacts, outcome: ForwardOutcome): void {
+  #finish(call: Call, facts: FlowFacts, outcome: ForwardOutcome, peer: string): void {
     const { answer, error, kind, received, sent } = outcome;
     if (answer?.statusCode === 101 && call.upgrade) return;
     const amounts = { count: 1, bytesReceived: received, bytesSent: sent };
-    const { traceId } = call.trace;
+    const { trace, startedAt } = call;
     if (kind !== 'unreachable') {
       const verdict = facts.mtls === 'mutual' ? verdictOf(answer) : {};
-      return this.#recorder.record({ facts: { ...facts, ...verdict }, amounts, traceId });
+      return this.#recorder.record({ facts: { ...facts, ...verdict }, amounts, trace, startedAt, peer, status: answer?.statusCode ?? 0 });
     }
     const reason = error instanceof DialError ? error.reason : 'upstream-unreachable';
     // Without a verified handshake nobody can say how the call was protected.
     const mtls = facts.mtls === 'mutual' && error instanceof DialError ? 'unknown' : facts.mtls;
-    this.#recorder.record({ facts: { ...facts, mtls, verdict: 'failed', reason }, amounts, traceId });
-    this.#recorder.unreachable(facts, error?.message ?? '');
     const status = reason === 'upstream-identity' ? 502 : 503;
+    this.#recorder.record({ facts: { ...facts, mtls, verdict: 'failed', reason }, amounts, trace, startedAt, peer, status });
+    this.#recorder.unreachable(facts, error?.message ?? '');
     refuse(call.req, call.res, status, reason, `cannot reach ${facts.destination.service ?? 'the service'}`, this.#server.closing);
   }
 
   #fail(call: Call, destination: FlowFacts['destination'], status: number, reason: FlowReason, text: string): void {
     const facts: FlowFacts = { ...this.#facts(call, destination, null), verdict: 'failed', reason };
-    this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: call.trace.traceId });
+    this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, trace: call.trace, startedAt: call.startedAt, status });
     refuse(call.req, call.res, status, reason, text, this.#server.closing);
   }
 
@@ -129,8 +131,8 @@ export class OutboundHttp implements OutboundHandler {
     return { ...outboundFacts(target, destination, endpoint), method: req.method?.slice(0, 64) ?? null, path: normal.ok ? normal.path : null };
   }
 
-  #plan({ req, upgrade, target, trace }: Call, endpoint: Endpoint, facts: FlowFacts): ForwardPlan {
-    const headers = endToEnd(req.rawHeaders, (name) => isReserved(name) || name === 'traceparent');
+  #plan({ req, upgrade, target, trace, startedAt }: Call, endpoint: Endpoint, facts: FlowFacts): ForwardPlan {
+    const headers = endToEnd(req.rawHeaders, (name) => isReserved(name) || name === 'traceparent' || isForeignState(name, trace));
     const added: HeaderPair[] = [...framing(req), ['traceparent', trace.header]];
     if (upgrade) added.push(['connection', 'Upgrade'], ['upgrade', 'websocket']);
     return {
@@ -142,7 +144,7 @@ export class OutboundHttp implements OutboundHandler {
       close: this.#server.closing,
       upgrade,
       switched: (client, upstream) => {
-        this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: trace.traceId });
+        this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, trace, startedAt, peer: endpoint.address, status: 101 });
         this.#switched.join(client, upstream, facts, Date.now() + MAX_AGE_MS, () => Promise.resolve(true));
       },
     };

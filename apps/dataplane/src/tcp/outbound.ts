@@ -58,7 +58,7 @@ export class OutboundTcp implements OutboundHandler {
       const { socket, endpoint } = await this.#reach(port.endpoints, first, target);
       if (client.destroyed) return void socket.destroy();
       const facts = outboundFacts(target, destination, endpoint);
-      this.#recorder.record({ facts, amounts: ONE, traceId: null });
+      this.#recorder.record({ facts, amounts: ONE });
       this.#open.join(client, socket, facts, Date.now() + MAX_AGE_MS * (0.9 + Math.random() * 0.2), () => Promise.resolve(true));
     } catch (error) {
       const reason = error instanceof DialError ? error.reason : 'upstream-unreachable';
@@ -78,7 +78,7 @@ export class OutboundTcp implements OutboundHandler {
   }
 
   #fail(client: Socket, facts: FlowFacts, reason: FlowReason, message: string): void {
-    this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason }, amounts: ONE, traceId: null });
+    this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason }, amounts: ONE });
     this.#recorder.unreachable(facts, message);
     client.destroy();
   }
