@@ -76,11 +76,11 @@ describe.each<Carrier>(['TCP', 'TLS'])('over %s', (carrier) => {
     const { link, peer, user } = await pair(carrier);
     const { socket } = link;
     let writes = 0;
-    const write = socket.write.bind(socket) as (chunk: Buffer) => boolean;
-    socket.write = ((chunk: Buffer) => {
+    const write = socket.write.bind(socket);
+    socket.write = (chunk: Buffer) => {
       writes += 1;
       return write(chunk);
-    }) as Socket['write'];
+    };
     link.attach(user);
     const seen = drain(peer);
     for (let i = 0; i < 20; i += 1) expect(link.write(Buffer.alloc(100, i))).toBe(true);

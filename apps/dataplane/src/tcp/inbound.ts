@@ -49,7 +49,7 @@ export class InboundTcp implements InboundHandler {
 
   async #serve(peer: PeerConnection): Promise<void> {
     let admitted = await this.#judge(peer);
-    if (!admitted) return void peer.link.destroy();
+    if (!admitted) return peer.link.destroy();
     let app: Link;
     try {
       app = await dialPlaintext(admitted.target.app, true);
@@ -57,14 +57,14 @@ export class InboundTcp implements InboundHandler {
       const { facts } = admitted;
       this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason: 'upstream-unreachable' }, amounts: ONE, traceId: null });
       this.#recorder.unreachable(facts, (error as Error).message);
-      return void peer.link.destroy();
+      return peer.link.destroy();
     }
     // The policy may have changed while the application was being reached.
     while (admitted && this.#target() !== admitted.target) admitted = await this.#judge(peer);
     // Nobody may be left to serve after the wait.
     if (!admitted || peer.link.destroyed) {
       app.destroy();
-      return void peer.link.destroy();
+      return peer.link.destroy();
     }
     this.#recorder.shadow(admitted.shadow, admitted.facts.destination);
     this.#recorder.record({ facts: admitted.facts, amounts: ONE, traceId: null });

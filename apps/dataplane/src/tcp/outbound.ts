@@ -47,7 +47,7 @@ export class OutboundTcp implements OutboundHandler {
   async #serve(client: Link): Promise<void> {
     const target = this.#target();
     const { spec, snapshot } = target;
-    if (spec.protocol !== 'tcp') return void client.destroy();
+    if (spec.protocol !== 'tcp') return client.destroy();
     const destination = { namespace: spec.namespace, workload: null, service: spec.service, port: spec.port };
     const service = snapshot.services.get(`${spec.namespace}/${spec.service}`);
     const port = service?.ports.find((candidate) => candidate.port === spec.port);
@@ -56,7 +56,7 @@ export class OutboundTcp implements OutboundHandler {
     if (!first) return this.#fail(client, outboundFacts(target, destination, null), 'upstream-unreachable', 'the service has no endpoint');
     try {
       const { link, endpoint } = await this.#reach(port.endpoints, first, target);
-      if (client.destroyed) return void link.destroy();
+      if (client.destroyed) return link.destroy();
       const facts = outboundFacts(target, destination, endpoint);
       this.#recorder.record({ facts, amounts: ONE, traceId: null });
       this.#open.join(client, link, facts, Date.now() + MAX_AGE_MS * (0.9 + Math.random() * 0.2), () => Promise.resolve(true));
