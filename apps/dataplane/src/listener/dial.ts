@@ -3,6 +3,7 @@ import tls from 'node:tls';
 import type { FlowReason } from '@sallyport/shared/mesh';
 import type { Credentials } from '../identity/credentials.ts';
 import { expectIdentity } from '../identity/peer.ts';
+import { SocketLink } from '../link/socket-link.ts';
 import { type Address, formatAddress } from './address.ts';
 
 const CONNECT_MS = 5_000;
@@ -24,10 +25,8 @@ export class DialError extends Error {
  * @param allowHalfOpen for TCP; an HTTP pool must notice at once that the other side closed
  * @throws DialError
  */
-export async function dialPlaintext(address: Address, allowHalfOpen: boolean): Promise<net.Socket> {
-  const socket = net.connect({ ...address, allowHalfOpen, noDelay: true });
-  await established(socket, 'connect', CONNECT_MS, (error) => unreachable(address, error));
-  return socket;
+export async function dialPlaintext(address: Address, allowHalfOpen: boolean): Promise<SocketLink> {
+  return new SocketLink(await connect(address, allowHalfOpen));
 }
 
 /**
@@ -35,10 +34,10 @@ export async function dialPlaintext(address: Address, allowHalfOpen: boolean): P
  *
  * @throws DialError: `upstream-unreachable` when nobody answers, `upstream-identity` when the wrong one does
  */
-export async function dialMesh(address: Address, expected: string, credentials: Credentials, allowHalfOpen: boolean): Promise<tls.TLSSocket> {
+export async function dialMesh(address: Address, expected: string, credentials: Credentials, allowHalfOpen: boolean): Promise<SocketLink> {
   const secureContext = credentials.context();
   if (!secureContext) throw new DialError('no-config', `workload ${credentials.spiffeId} has no SVID yet`);
-  const raw = await dialPlaintext(address, allowHalfOpen);
+  const raw = await connect(address, allowHalfOpen);
   const socket = tls.connect({
     socket: raw,
     secureContext,
@@ -53,6 +52,12 @@ export async function dialMesh(address: Address, expected: string, credentials: 
     socket.destroy();
     throw new DialError('upstream-identity', `${formatAddress(address)}: ${(error as Error).message}`);
   }
+  return new SocketLink(socket);
+}
+
+async function connect(address: Address, allowHalfOpen: boolean): Promise<net.Socket> {
+  const socket = net.connect({ ...address, allowHalfOpen, noDelay: true });
+  await established(socket, 'connect', CONNECT_MS, (error) => unreachable(address, error));
   return socket;
 }
 

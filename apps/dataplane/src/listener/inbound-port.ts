@@ -5,6 +5,8 @@ import { type EffectiveMtls, effectiveMtls } from '@sallyport/shared/policy';
 import type { ServedWorkload } from '../authz/snapshot.ts';
 import type { Credentials } from '../identity/credentials.ts';
 import { workloadIdentity } from '../identity/peer.ts';
+import type { Link } from '../link/link.ts';
+import { SocketLink } from '../link/socket-link.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
 import type { Address } from './address.ts';
@@ -27,7 +29,7 @@ export interface InboundTarget {
 
 /** An accepted connection whose peer is established: verified, or plaintext where that is allowed. */
 export interface PeerConnection {
-  readonly socket: Socket;
+  readonly link: Link;
   /** Verified SPIFFE ID; null for plaintext. */
   readonly principal: string | null;
   readonly ip: string;
@@ -172,7 +174,7 @@ export class InboundPort {
 
   #hand(socket: Socket, principal: string | null, ip: string): void {
     const retireAt = Date.now() + MAX_AGE_MS * (0.9 + Math.random() * 0.2);
-    this.#handler.accept({ socket, principal, ip, localIp: plainIp(socket.localAddress), retireAt });
+    this.#handler.accept({ link: new SocketLink(socket), principal, ip, localIp: plainIp(socket.localAddress), retireAt });
   }
 
   #count(ip: string, mtls: MtlsState, verdict: FlowVerdict, reason: FlowReason, policy: string | null): void {
