@@ -41,6 +41,11 @@ export class HboneStream implements Link, StreamOwner {
     this.localAddress = localAddress;
   }
 
+  /** The link that this one shares. */
+  get carrier(): Link {
+    return this.#tunnel.link;
+  }
+
   get destroyed(): boolean {
     return this.#closed;
   }
