@@ -53,7 +53,8 @@ export class InboundHttp implements InboundHandler {
   }
 
   accept(connection: PeerConnection): void {
-    const { socket } = connection.link as SocketLink;
+    if (!(connection.link instanceof SocketLink)) return connection.link.destroy();
+    const { socket } = connection.link;
     this.#peers.set(socket, connection);
     this.#server.accept(socket);
   }
