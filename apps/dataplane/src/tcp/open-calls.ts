@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream';
+import type { Link } from '../link/link.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
 import { type Splice, splice } from './splice.ts';
@@ -19,10 +19,14 @@ export class OpenCalls {
    * Joins the two sides until one ends, `retireAt` (ms since the epoch) passes, or {@link recheck} finds it forbidden.
    * The bytes go to `facts`, whose call is counted already.
    */
-  join(source: Duplex, destination: Duplex, facts: FlowFacts, retireAt: number, allowed: Recheck): void {
+  join(source: Link, destination: Link, facts: FlowFacts, retireAt: number, allowed: Recheck): void {
     const joined = splice(source, destination);
+    const startedAt = performance.now();
+    const total = { bytesReceived: 0, bytesSent: 0 };
     const flush = () => {
       const { received, sent } = joined.take();
+      total.bytesReceived += received;
+      total.bytesSent += sent;
       this.#recorder.moved(facts, received, sent);
     };
     const stopFlush = this.#recorder.onFlush(flush);
@@ -31,6 +35,7 @@ export class OpenCalls {
     void this.#follow(joined, destroy, retireAt, () => {
       stopFlush();
       flush();
+      this.#recorder.ended({ facts, startedAt, ...total });
     });
   }
 

@@ -11,8 +11,14 @@ export interface MetricSources {
   readonly pendingReports: () => number;
   /** Reports that said that something was lost. */
   readonly reportGaps: () => number;
+  readonly tunnels: () => { readonly inbound: OpenTunnels; readonly outbound: OpenTunnels };
   /** Others that keep their own count. */
   readonly more: readonly { write(to: Exposition): void }[];
+}
+
+interface OpenTunnels {
+  readonly connections: number;
+  readonly streams: number;
 }
 
 /** The metrics of one proxy in Prometheus' text format. docs/telemetry.md lists them. */
@@ -68,7 +74,7 @@ export class Metrics {
   }
 
   #writeSources(to: Exposition): void {
-    const { configAge, svids, pendingReports, reportGaps, more } = this.#sources;
+    const { configAge, svids, pendingReports, reportGaps, tunnels, more } = this.#sources;
     const age = configAge();
     if (age !== null) to.single('sallyport_proxy_config_age_seconds', 'gauge', 'Seconds since the operator confirmed the configuration in force; absent when never configured.', age);
     const expiry = 'sallyport_proxy_svid_not_after_seconds';
@@ -79,6 +85,13 @@ export class Metrics {
     to.single('sallyport_proxy_reports_pending', 'gauge', 'Telemetry reports that the operator has not accepted yet.', pendingReports());
     to.single('sallyport_proxy_report_gaps_total', 'counter', 'Telemetry reports that were lost or incomplete, which the operator shows as a gap.', reportGaps());
     to.single('sallyport_proxy_unreported_total', 'counter', 'Calls and shadow matches that no report had room for.', this.#lost);
+    const { inbound, outbound } = tunnels();
+    for (const what of ['connections', 'streams'] as const) {
+      const name = `sallyport_proxy_hbone_${what}`;
+      to.family(name, 'gauge', `Open HBONE ${what}: inbound from other proxies, outbound to them.`);
+      to.sample(name, 'side="inbound"', inbound[what]);
+      to.sample(name, 'side="outbound"', outbound[what]);
+    }
     for (const each of more) each.write(to);
   }
 }

@@ -113,7 +113,8 @@ export class Recorder {
   /** Tells how long a connection lived, and how much it moved. */
   ended({ facts, startedAt, bytesReceived, bytesSent }: EndedConnection): void {
     const endedAt = performance.now();
-    this.#metrics.seriesOf(facts).observe(endedAt - startedAt);
+    // A request that became a connection had its duration when the protocol was switched.
+    if (facts.protocol === 'tcp') this.#metrics.seriesOf(facts).observe(endedAt - startedAt);
     this.#accessLog?.add({ event: 'close', series: new Series(facts), path: facts.path, status: 0, traceId: null, bytesReceived, bytesSent, startedAt, endedAt });
   }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type DenyEvent, FLOW_REASONS, type Flow, type ShadowCount } from '../mesh/index.ts';
+import { type DenyEvent, FLOW_REASONS, type Flow, PORT_PROTOCOLS, type ShadowCount } from '../mesh/index.ts';
 import { authorizationPolicy, mesh, peerAuthentication, requestAuthentication, workload } from '../resources/index.ts';
 import { MAX_KEYS, publicJwk } from './key-set.ts';
 
@@ -70,12 +70,14 @@ const endpoint = z.strictObject({
   port: z.int(),
   /** The SPIFFE ID that must answer; null for a workload outside the mesh, which is called in plaintext. */
   spiffeId: z.string().nullable(),
+  /** Port of the address at which its proxy takes HBONE; null for none. Saved configurations of before 0.2 have none. */
+  hbone: z.int().min(1).max(65_535).nullable().default(null),
 });
 const serviceConfig = z.strictObject({
   namespace: name,
   name,
   ports: z.array(
-    z.strictObject({ port: z.int(), protocol: z.enum(['http', 'tcp']), endpoints: z.array(endpoint).max(5000) }),
+    z.strictObject({ port: z.int(), protocol: z.enum(PORT_PROTOCOLS), endpoints: z.array(endpoint).max(5000) }),
   ),
 });
 

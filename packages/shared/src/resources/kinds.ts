@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PORT_PROTOCOLS } from '../mesh/index.ts';
 import { authorizationPolicySpec } from './authorization-policy.ts';
 import { atMost } from './checks.ts';
 import { PORT_PATTERN, portText } from './match.ts';
@@ -6,7 +7,8 @@ import { meshSpec } from './mesh-spec.ts';
 import { API_VERSION, dnsLabel, objectMeta, port, selectorLabels, status, workloadSelector } from './meta.ts';
 import { requestAuthenticationSpec } from './request-authentication.ts';
 
-const protocol = z.enum(['http', 'tcp']);
+const protocol = z.enum(PORT_PROTOCOLS);
+const SPOKEN = '`http`: HTTP/1.1. `http2`, `grpc`: HTTP/2 without TLS. Callers of these may speak either version. `tcp`: bytes, and what the server says first. `tls`: the application’s own TLS, passed through. `auto`: told by the first bytes of each connection, and TCP when none come.';
 /** Where a proxy finds or offers a local application: a Unix socket or a loopback address. */
 const localEndpoint = z
   .string()
@@ -18,6 +20,9 @@ const localEndpoint = z
 
 const listen = localEndpoint.describe('Where the proxy takes the workload’s calls: `unix:/path` or a loopback `host:port`.');
 
+/** Where a workload's proxy takes HBONE unless it says otherwise: Istio's port. */
+export const HBONE_PORT = 15_008;
+
 export const workloadSpec = z.strictObject({
   serviceAccount: dnsLabel.describe('Service account of the workload: the last part of its identity.'),
   proxy: dnsLabel.optional().describe('Name of the proxy that serves this workload. Absent: known, but outside the mesh.'),
@@ -25,7 +30,7 @@ export const workloadSpec = z.strictObject({
   inbound: z
     .array(z.strictObject({
       port: port.describe('Port at which peers reach it.'),
-      protocol: protocol.describe('What is spoken on it. Only `http` knows methods, paths and tokens.'),
+      protocol: protocol.describe(`What the application speaks on it. ${SPOKEN} Methods, paths and tokens are known for HTTP and gRPC alone.`),
       app: localEndpoint.describe('Where the application listens: `unix:/path` or a loopback `host:port`.'),
     }))
     .max(64)
@@ -34,7 +39,7 @@ export const workloadSpec = z.strictObject({
   outbound: z
     .array(
       z.discriminatedUnion('protocol', [
-        z.strictObject({ protocol: z.literal('http').describe('`http`: routed by the Host header. `tcp`: goes to one service.'), listen }),
+        z.strictObject({ protocol: z.literal('http').describe('`http`: HTTP/1.1 or HTTP/2, routed by host. `tcp`: goes to one service.'), listen }),
         z.strictObject({
           protocol: z.literal('tcp'),
           listen,
@@ -47,6 +52,8 @@ export const workloadSpec = z.strictObject({
     .max(64)
     .default([])
     .describe('Where the workload’s own calls enter its proxy.'),
+  hbonePort: z.int().min(0).max(65_535).optional()
+    .describe('Port of its address at which its proxy takes HBONE from other proxies. Absent: 15008. 0: none; then, as where the port is taken, calls come by mutual TLS on its own ports. Workloads that share an address need different ones.'),
 }).describe('One running application with its identity, its address and its ports.');
 
 export const serviceSpec = z.strictObject({
@@ -56,7 +63,7 @@ export const serviceSpec = z.strictObject({
       name: dnsLabel.optional().describe('Name of the port.'),
       port: port.describe('Port that clients use.'),
       targetPort: port.optional().describe('Port of the workload; absent: the same.'),
-      protocol: protocol.default('http').describe('What is spoken on it.'),
+      protocol: protocol.default('http').describe(`What is spoken on it. ${SPOKEN}`),
     }))
     .min(1)
     .max(64)
