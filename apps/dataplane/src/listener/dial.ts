@@ -32,9 +32,10 @@ export async function dialPlaintext(address: Address, allowHalfOpen: boolean): P
 /**
  * Connects with mutual TLS 1.3 under the workload's own SVID and checks that `expected` answers.
  *
+ * @param alpn what may be spoken; nothing is said about it when empty
  * @throws DialError: `upstream-unreachable` when nobody answers, `upstream-identity` when the wrong one does
  */
-export async function dialMesh(address: Address, expected: string, credentials: Credentials, allowHalfOpen: boolean): Promise<SocketLink> {
+export async function dialMesh(address: Address, expected: string, credentials: Credentials, allowHalfOpen: boolean, alpn: readonly string[] = []): Promise<SocketLink> {
   const secureContext = credentials.context();
   if (!secureContext) throw new DialError('no-config', `workload ${credentials.spiffeId} has no SVID yet`);
   const raw = await connect(address, allowHalfOpen);
@@ -42,6 +43,7 @@ export async function dialMesh(address: Address, expected: string, credentials: 
     socket: raw,
     secureContext,
     servername: '',
+    ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
     // SPIFFE IDs are compared below on every connection; Node skips this hook for resumed sessions.
     checkServerIdentity: () => undefined,
   });

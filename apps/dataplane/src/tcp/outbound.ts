@@ -1,8 +1,10 @@
 import type { FlowReason } from '@sallyport/shared/mesh';
-import { dialEndpoint, EndpointPools } from '../http/pool.ts';
+import type { HboneClient } from '../hbone/client.ts';
+import { EndpointPools } from '../http/pool.ts';
 import type { Endpoint } from '../http/route.ts';
 import type { Link } from '../link/link.ts';
 import { DialError } from '../listener/dial.ts';
+import { dialEndpoint } from '../listener/dial-endpoint.ts';
 import { type OutboundHandler, outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
@@ -22,8 +24,10 @@ export class OutboundTcp implements OutboundHandler {
   readonly #recorder: Recorder;
   readonly #open: OpenCalls;
   readonly #turns = new EndpointPools();
+  readonly #tunnels: HboneClient;
 
-  constructor(target: () => OutboundTarget, recorder: Recorder) {
+  constructor(target: () => OutboundTarget, recorder: Recorder, tunnels: HboneClient) {
+    this.#tunnels = tunnels;
     this.#target = target;
     this.#recorder = recorder;
     this.#open = new OpenCalls(recorder);
@@ -69,11 +73,11 @@ export class OutboundTcp implements OutboundHandler {
 
   async #reach(endpoints: readonly Endpoint[], first: Endpoint, { credentials }: OutboundTarget): Promise<Reached> {
     try {
-      return { link: await dialEndpoint(first, credentials, true), endpoint: first };
+      return { link: await dialEndpoint(first, credentials, this.#tunnels, true), endpoint: first };
     } catch (error) {
       const second = this.#turns.choose(endpoints, credentials, first);
       if (!second) throw error;
-      return { link: await dialEndpoint(second, credentials, true), endpoint: second };
+      return { link: await dialEndpoint(second, credentials, this.#tunnels, true), endpoint: second };
     }
   }
 

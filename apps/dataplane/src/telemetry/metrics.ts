@@ -7,6 +7,12 @@ export interface MetricSources {
   readonly configAge: () => number | null;
   readonly svids: () => readonly HeldSvid[];
   readonly pendingReports: () => number;
+  readonly tunnels: () => { readonly inbound: OpenTunnels; readonly outbound: OpenTunnels };
+}
+
+interface OpenTunnels {
+  readonly connections: number;
+  readonly streams: number;
 }
 
 /** The metrics of one proxy in Prometheus' text format. README.md lists them. */
@@ -27,6 +33,7 @@ export class Metrics {
     this.#handshakes = new Counter({ name: 'sallyport_proxy_handshakes_refused_total', help: 'TLS handshakes refused at inbound ports.', registers });
     this.#shadows = new Counter({ name: 'sallyport_proxy_shadow_matches_total', help: 'Calls that a DryRun or AUDIT policy matched, which decided nothing.', labelNames: ['policy', 'action'], registers });
     defineGauges(sources, registers);
+    defineTunnelGauges(sources, registers);
   }
 
   count({ side, destination, protocol, mtls, verdict, reason }: FlowFacts, amounts: FlowAmounts): void {
@@ -82,4 +89,20 @@ function defineGauges(sources: MetricSources, registers: Registry[]): void {
       this.set(sources.pendingReports());
     },
   });
+}
+
+function defineTunnelGauges(sources: MetricSources, registers: Registry[]): void {
+  for (const what of ['connections', 'streams'] as const) {
+    void new Gauge({
+      name: `sallyport_proxy_hbone_${what}`,
+      help: `Open HBONE ${what}: inbound from other proxies, outbound to them.`,
+      labelNames: ['side'],
+      registers,
+      collect() {
+        const { inbound, outbound } = sources.tunnels();
+        this.set({ side: 'inbound' }, inbound[what]);
+        this.set({ side: 'outbound' }, outbound[what]);
+      },
+    });
+  }
 }
