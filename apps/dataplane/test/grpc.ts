@@ -6,7 +6,7 @@ const method = (name: string, requestStream: boolean, responseStream: boolean): 
 });
 
 /** A service of bytes with a method of each kind. */
-export const ECHO = { Unary: method('Unary', false, false), Collect: method('Collect', true, false), Repeat: method('Repeat', false, true), Talk: method('Talk', true, true) };
+const ECHO = { Unary: method('Unary', false, false), Collect: method('Collect', true, false), Repeat: method('Repeat', false, true), Talk: method('Talk', true, true) };
 
 /** What the service saw end before its time. */
 export const cancelled: string[] = [];
