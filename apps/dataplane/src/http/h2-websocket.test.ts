@@ -38,7 +38,7 @@ async function http2App(extended: boolean): Promise<string> {
   app.on('session', (session) => closers.push(() => session.destroy()));
   app.on('stream', (stream, headers) => {
     stream.on('error', () => undefined);
-    stream.respond({ ':status': 200, 'x-seen': `${headers[':method']} ${headers[':protocol']} ${headers[':path']} ${headers['sec-websocket-key']}` });
+    stream.respond({ ':status': 200, 'x-seen': [':method', ':protocol', ':path', 'sec-websocket-key'].map((name) => String(headers[name])).join(' ') });
     stream.pipe(stream);
   });
   app.listen(path);
