@@ -1,4 +1,5 @@
 import type { Snapshot } from '../authz/snapshot.ts';
+import type { HboneClient } from '../hbone/client.ts';
 import type { Link } from '../link/link.ts';
 import { type OutboundHandler, outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
 import { OpenCalls } from '../tcp/open-calls.ts';
@@ -23,11 +24,11 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
   readonly #routes = new Map<string, Route>();
   #routesOf: Snapshot | null = null;
 
-  constructor(target: () => OutboundTarget, recorder: Recorder) {
+  constructor(target: () => OutboundTarget, recorder: Recorder, tunnels: HboneClient) {
     this.#target = target;
     this.recorder = recorder;
     const defect = (error: unknown) => recorder.defect(error);
-    this.#pools = { 1: new EndpointPools(1, defect), 2: new EndpointPools(2, defect) };
+    this.#pools = { 1: new EndpointPools(1, tunnels, defect), 2: new EndpointPools(2, tunnels, defect) };
     this.switched = new OpenCalls(recorder);
   }
 

@@ -1,18 +1,11 @@
+import type { HboneClient } from '../hbone/client.ts';
 import type { Credentials } from '../identity/credentials.ts';
 import { formatAddress } from '../listener/address.ts';
-import { dialMesh, dialPlaintext } from '../listener/dial.ts';
-import type { Link } from '../link/link.ts';
+import { dialEndpoint } from '../listener/dial-endpoint.ts';
 import type { UpstreamPool } from './exchange.ts';
 import { H2Pool } from './h2-pool.ts';
 import { Http1Pool } from './http1-pool.ts';
 import type { Endpoint, HttpVersion } from './route.ts';
-
-/** Connects to an endpoint: mutual TLS when it has an identity, plaintext when it is outside the mesh. @throws DialError */
-export function dialEndpoint(endpoint: Endpoint, credentials: Credentials, allowHalfOpen: boolean): Promise<Link> {
-  const address = { host: endpoint.address, port: endpoint.port };
-  if (endpoint.spiffeId === null) return dialPlaintext(address, allowHalfOpen);
-  return dialMesh(address, endpoint.spiffeId, credentials, allowHalfOpen);
-}
 
 /** Pools of one workload for one version of HTTP, one for each endpoint: identities never share a connection. */
 export class EndpointPools {
@@ -21,11 +14,13 @@ export class EndpointPools {
   #known = new WeakMap<Endpoint, UpstreamPool>();
   #credentials: Credentials | null = null;
   readonly #version: HttpVersion;
+  readonly #tunnels: HboneClient;
   readonly #defect: (error: unknown) => void;
   #turn = 0;
 
-  constructor(version: HttpVersion, defect: (error: unknown) => void) {
+  constructor(version: HttpVersion, tunnels: HboneClient, defect: (error: unknown) => void) {
     this.#version = version;
+    this.#tunnels = tunnels;
     this.#defect = defect;
   }
 
@@ -80,7 +75,7 @@ export class EndpointPools {
   }
 
   #create(endpoint: Endpoint, credentials: Credentials): UpstreamPool {
-    const dial = () => dialEndpoint(endpoint, credentials, false);
+    const dial = () => dialEndpoint(endpoint, credentials, this.#tunnels, false);
     const pool = this.#version === 2 ? new H2Pool(dial, this.#defect) : new Http1Pool(dial);
     this.#pools.set(keyOf(endpoint, credentials), pool);
     return pool;
@@ -88,5 +83,5 @@ export class EndpointPools {
 }
 
 function keyOf(endpoint: Endpoint, credentials: Credentials): string {
-  return `${credentials.spiffeId} ${formatAddress({ host: endpoint.address, port: endpoint.port })} ${endpoint.spiffeId ?? ''}`;
+  return `${credentials.spiffeId} ${formatAddress({ host: endpoint.address, port: endpoint.port })} ${endpoint.spiffeId ?? ''} ${endpoint.hbone ?? ''}`;
 }
