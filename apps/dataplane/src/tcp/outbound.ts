@@ -23,11 +23,12 @@ export class OutboundTcp implements OutboundHandler {
   readonly #target: () => OutboundTarget;
   readonly #recorder: Recorder;
   readonly #open: OpenCalls;
-  readonly #turns = new EndpointPools();
+  readonly #turns: EndpointPools;
   readonly #tunnels: HboneClient;
 
   constructor(target: () => OutboundTarget, recorder: Recorder, tunnels: HboneClient) {
     this.#tunnels = tunnels;
+    this.#turns = new EndpointPools(tunnels);
     this.#target = target;
     this.#recorder = recorder;
     this.#open = new OpenCalls(recorder);
