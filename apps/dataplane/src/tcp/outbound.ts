@@ -28,7 +28,7 @@ export class OutboundTcp implements OutboundHandler {
 
   constructor(target: () => OutboundTarget, recorder: Recorder, tunnels: HboneClient) {
     this.#tunnels = tunnels;
-    this.#turns = new EndpointPools(tunnels);
+    this.#turns = new EndpointPools(1, tunnels, (error) => recorder.defect(error));
     this.#target = target;
     this.#recorder = recorder;
     this.#open = new OpenCalls(recorder);
