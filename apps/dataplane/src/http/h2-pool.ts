@@ -37,7 +37,7 @@ export class H2Pool implements UpstreamPool {
 
   call(request: RequestMessage, target: string, edits: Edits, body: boolean, user: UpstreamUser): Upstream {
     const to = { method: request.method, webSocketAccept: request.webSocket ? acceptOf(request) : null };
-    const call = new OutgoingCall(request.toHttp2(target, edits), !body, to, user, (over) => this.#left(over));
+    const call = new OutgoingCall(request.toHttp2(target, edits), !body && !request.webSocket, to, user, (over) => this.#left(over));
     this.#open.add(call);
     if (this.#waiting.length > 0 || !this.#begin(call)) this.#wait(call);
     return call;

@@ -9,6 +9,7 @@ import type { Recorder } from '../telemetry/recorder.ts';
 import { compileRemoval, type Removal } from '../wire/index.ts';
 import type { Downstream, Edits, ResponseMessage } from './exchange.ts';
 import { forward, type ForwardOutcome, type ForwardUser, type Hop, RESERVED } from './forward.ts';
+import { InvalidAnswer } from './invalid-answer.ts';
 import { refuse } from './own-response.ts';
 import type { EndpointPools } from './pool.ts';
 import { type Endpoint, type HttpVersion, type ServicePort, versionTo } from './route.ts';
@@ -110,7 +111,7 @@ export class OutboundCall implements ForwardUser {
     const mtls = facts.mtls === 'mutual' && error instanceof DialError ? 'unknown' : facts.mtls;
     recorder.record({ facts: { ...facts, mtls, verdict: 'failed', reason }, amounts, traceId });
     recorder.unreachable(facts, error?.message ?? '');
-    const status = reason === 'upstream-identity' ? 502 : 503;
+    const status = reason === 'upstream-identity' || error instanceof InvalidAnswer ? 502 : 503;
     refuse(this.#call, status, reason, `cannot reach ${facts.destination.service ?? 'the service'}`, closing);
   }
 
