@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { canonicalJson, selects, workloadSpiffeId } from '@sallyport/shared/mesh';
 import { attaches, type PolicyTarget } from '@sallyport/shared/policy';
 import { type ConfigEntry, keySourceOf, type PublicJwk, type ServiceConfig } from '@sallyport/shared/push';
-import type { AuthorizationPolicy, Mesh, PeerAuthentication, RequestAuthentication, Resource, Service, TrafficPolicy, Workload } from '@sallyport/shared/resources';
+import { type AuthorizationPolicy, HBONE_PORT, type Mesh, type PeerAuthentication, type RequestAuthentication, type Resource, type Service, type TrafficPolicy, type Workload } from '@sallyport/shared/resources';
 import { policyTargetOf, selectedWorkloads } from '../observe/mesh-state.ts';
 import { trafficEntries } from './traffic.ts';
 
@@ -96,9 +96,15 @@ function serviceConfig(service: Service, world: World): ServiceConfig {
         port: targetPort ?? port,
         spiffeId: workload.spec.proxy === undefined ? null : spiffeIdOf(workload, world),
         ...(workload.spec.locality === undefined ? {} : { locality: workload.spec.locality }),
+        hbone: hboneOf(workload),
       })),
     })),
   };
+}
+
+/** Only a proxy takes HBONE. */
+function hboneOf({ spec: { proxy, hbonePort = HBONE_PORT } }: Workload): number | null {
+  return proxy === undefined || hbonePort === 0 ? null : hbonePort;
 }
 
 function spiffeIdOf(workload: Workload, world: World): string {

@@ -25,6 +25,9 @@ export const locality = z.strictObject({
   zone: dnsLabel.optional().describe('Zone within the region.'),
 }).describe('Where it runs. Traffic policies may prefer endpoints that are near.');
 
+/** Where a workload's proxy takes HBONE unless it says otherwise: Istio's port. */
+export const HBONE_PORT = 15_008;
+
 export const workloadSpec = z.strictObject({
   serviceAccount: dnsLabel.describe('Service account of the workload: the last part of its identity.'),
   proxy: dnsLabel.optional().describe('Name of the proxy that serves this workload. Absent: known, but outside the mesh.'),
@@ -55,6 +58,8 @@ export const workloadSpec = z.strictObject({
     .max(64)
     .default([])
     .describe('Where the workload’s own calls enter its proxy.'),
+  hbonePort: z.int().min(0).max(65_535).optional()
+    .describe('Port of its address at which its proxy takes HBONE from other proxies. Absent: 15008. 0: none; then, as where the port is taken, calls come by mutual TLS on its own ports. Workloads that share an address need different ones.'),
 }).describe('One running application with its identity, its address and its ports.');
 
 export const serviceSpec = z.strictObject({
