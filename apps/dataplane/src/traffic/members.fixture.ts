@@ -6,7 +6,7 @@ import { membersOf } from './member.ts';
 /** An endpoint of the workload `w<n>`, in `zone` of `region` when they are given. */
 export function endpoint(n: number, region?: string, zone?: string): Endpoint {
   const locality = region === undefined ? {} : { locality: { region, ...(zone === undefined ? {} : { zone }) } };
-  return { workload: `w${n}`, address: `10.0.${n >> 8}.${n & 255}`, port: 80, spiffeId: null, ...locality };
+  return { workload: `w${n}`, address: `10.0.${n >> 8}.${n & 255}`, port: 80, spiffeId: null, hbone: null, ...locality };
 }
 
 export function endpoints(count: number): Endpoint[] {

@@ -25,7 +25,7 @@ function compiled(bits: number, names: readonly string[], prefixes: readonly str
 }
 
 /** RFC 9110 §6.5.1: no "fields … that describe framing, routing, authentication, request modifiers, response controls or content format" in trailers. */
-const NO_TRAILERS = compileRemoval(
+export const NO_TRAILERS = compileRemoval(
   ['authorization', 'cookie', 'set-cookie', 'content-encoding', 'content-type', 'content-range', 'cache-control', 'max-forwards', 'range', 'www-authenticate'],
   ['if-'],
 );
@@ -45,6 +45,11 @@ function isNamed({ names, prefixes }: Removal, fields: Fields, index: number): b
   for (const name of names) if (equalsIgnoreCase(fields.buffer, start, end, name)) return true;
   for (const prefix of prefixes) if (startsIgnoreCase(fields.buffer, start, end, prefix)) return true;
   return false;
+}
+
+/** True when `removal` names a field itself, whose name is given in lower case; which ones are hop-by-hop the caller knows. */
+export function removesName({ names, prefixes, first }: Removal, name: string): boolean {
+  return first[name.charCodeAt(0)] === 1 && (names.includes(name) || prefixes.some((prefix) => name.startsWith(prefix)));
 }
 
 /** What becomes of a head on its way through the proxy. */
