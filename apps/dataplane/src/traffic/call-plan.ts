@@ -70,7 +70,7 @@ export class CallPlan {
     const member = this.#member;
     if (member === null) return null;
     // A kept connection that the other side closed says nothing about its health.
-    if (end !== 'untouched') this.#parts.group?.record(member, typeof end !== 'number' || end >= 500, now);
+    if (end !== 'untouched') this.#parts.group?.record(member, isFailure(end), now);
     const wait = replayable ? this.#next(end, member, now) : null;
     if (wait !== null) this.#tried.push(member);
     return wait;
@@ -105,4 +105,8 @@ export class CallPlan {
     if (this.#member !== null) this.#member.open -= 1;
     this.#member = null;
   }
+}
+
+function isFailure(end: AttemptEnd): boolean {
+  return typeof end === 'number' ? end >= 500 : end !== 'connected';
 }

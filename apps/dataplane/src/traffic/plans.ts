@@ -1,5 +1,6 @@
 import type { ServedWorkload, Snapshot } from '../authz/snapshot.ts';
 import type { ServicePort } from '../http/route.ts';
+import { decidedAs } from '@sallyport/shared/mesh';
 import type { TrafficPolicySpec } from '@sallyport/shared/resources';
 import type { Random } from './balancer.ts';
 import type { Backend } from './group.ts';
@@ -59,7 +60,7 @@ export class TrafficPlans {
     const backend = (name: string, number: number | undefined, weight: number): Backend => {
       const found = portOf(snapshot, { namespace: called.namespace, name }, number ?? port.port);
       // Bytes of one protocol mean nothing to the other.
-      const fits = found !== null && (found.protocol === 'tcp') === (port.protocol === 'tcp');
+      const fits = found !== null && decidedAs(found.protocol)[0] === decidedAs(port.protocol)[0];
       return { service: name, port: fits ? found : null, weight };
     };
     const mirror = spec?.requestMirror?.backendRef;

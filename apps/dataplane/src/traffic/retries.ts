@@ -8,9 +8,10 @@ const MAX_GROWTH = 10;
 
 /**
  * How an attempt ended. `refused`: no connection could be made. `untouched`: one broke before anybody took anything.
- * `broken`: it broke later, before an answer. `timeout`: no answer in the attempt's time. Else the answer's status.
+ * `broken`: it broke later, before an answer. `timeout`: no answer in the attempt's time. `connected`: a connection that is
+ * no HTTP call stands. Else the answer's status.
  */
-export type AttemptEnd = 'refused' | 'untouched' | 'broken' | 'timeout' | number;
+export type AttemptEnd = 'connected' | 'refused' | 'untouched' | 'broken' | 'timeout' | number;
 
 /** True when doing it twice does what doing it once does: by its method, or because the policy says so. */
 function isRepeatable(method: string, rules: RetryRules): boolean {
@@ -20,6 +21,7 @@ function isRepeatable(method: string, rules: RetryRules): boolean {
 /** True when the policy asks for another attempt after such an end, if the method allows one and attempts are left. */
 export function wantsRetry(end: AttemptEnd, method: string, retried: number, rules: RetryRules): boolean {
   if (retried >= rules.attempts) return false;
+  if (end === 'connected') return false;
   if (typeof end === 'number') return rules.codes.has(end) && isRepeatable(method, rules);
   // GEP-1731: connection errors are tried again wherever there is a retry stanza; what nobody took may be, whatever it is.
   return end === 'refused' || end === 'untouched' || isRepeatable(method, rules);
