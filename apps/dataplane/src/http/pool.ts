@@ -19,27 +19,9 @@ export class EndpointPools {
   /** The same by what is at hand: a configuration keeps its endpoints' objects, and making keys costs more than a call should. */
   #known = new WeakMap<Endpoint, UpstreamPool>();
   #credentials: Credentials | null = null;
-  #turn = 0;
 
   poolFor(endpoint: Endpoint, credentials: Credentials): UpstreamPool {
     return this.#find(endpoint, credentials) ?? this.#create(endpoint, credentials);
-  }
-
-  /** The endpoint with the fewest requests in flight; equals take turns. Null when there is none but `except`. */
-  choose(endpoints: readonly Endpoint[], credentials: Credentials, except: Endpoint | null): Endpoint | null {
-    this.#turn += 1;
-    let best: Endpoint | null = null;
-    let bestLoad = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < endpoints.length; i += 1) {
-      const endpoint = endpoints[(i + this.#turn) % endpoints.length];
-      if (!endpoint || endpoint === except) continue;
-      const load = this.#find(endpoint, credentials)?.load ?? 0;
-      if (load < bestLoad) {
-        best = endpoint;
-        bestLoad = load;
-      }
-    }
-    return best;
   }
 
   /** Retires the pools of endpoints that are not in `wanted` any more. */

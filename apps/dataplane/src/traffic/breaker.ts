@@ -27,6 +27,11 @@ export class Breaker {
     this.#limits = limits;
   }
 
+  /** False when everybody may come in. */
+  get limited(): boolean {
+    return Number.isFinite(this.#limits.open);
+  }
+
   get open(): number {
     return this.#open;
   }
