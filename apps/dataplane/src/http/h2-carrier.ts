@@ -1,4 +1,5 @@
 import type { Link, LinkUser } from '../link/link.ts';
+import { follow, forget, type Ticking } from './sweeper.ts';
 import { Connection, ERROR, type Handler, type Options } from '../wire/index.ts';
 
 /** How long, in seconds, the rest of a preface or head may take, a connection be idle, and a peer with open streams be silent. */
@@ -13,35 +14,13 @@ export const WITH_CALLERS: Patience = { head: 10, idle: 300, silence: 60, ping: 
 /** gRPC's servers close connections that ask for a sign of life more often than every five minutes (gRFC A8). */
 export const WITH_APPLICATIONS: Patience = { head: 10, idle: 90, silence: 330, ping: 20 };
 
-interface Ticking {
-  flush(): void;
-  elapsed(): void;
-}
-
 /** Carriers with output, for one callback a turn. */
-let dirty: Ticking[] = [];
+let dirty: { flush(): void }[] = [];
 
 function flushDirty(): void {
   const carriers = dirty;
   dirty = [];
   for (const carrier of carriers) carrier.flush();
-}
-
-const alive = new Set<Ticking>();
-let clock: NodeJS.Timeout | null = null;
-
-function follow(carrier: Ticking): void {
-  alive.add(carrier);
-  clock ??= setInterval(() => {
-    for (const each of alive) each.elapsed();
-  }, 1000).unref();
-}
-
-function forget(carrier: Ticking): void {
-  alive.delete(carrier);
-  if (alive.size > 0 || clock === null) return;
-  clearInterval(clock);
-  clock = null;
 }
 
 /** What a carrier tells besides what the connection does. */
@@ -50,10 +29,12 @@ export interface CarrierUser<T> extends Omit<Handler<T>, 'onOutput' | 'onClosed'
   onReady(): void;
   /** The connection is over, by a violation of the peer (`code` is not 0) or because the link is gone. Comes once. */
   onGone(code: number, reason: string): void;
+  /** A failure of this program itself; the connection is broken. */
+  onDefect(error: unknown): void;
 }
 
 /** Binds an HTTP/2 connection to a link: what a turn gives leaves in one piece, and whoever is silent or slow is not waited for. */
-export class Carrier<T> implements LinkUser {
+export class Carrier<T> implements LinkUser, Ticking {
   readonly link: Link;
   readonly connection: Connection<T>;
   /** How often bytes were handed to the link. */
@@ -100,7 +81,10 @@ export class Carrier<T> implements LinkUser {
   onData(chunk: Buffer): void {
     this.#silent = 0;
     this.#asked = false;
-    if (this.#gone) return;
+    if (!this.#gone) this.#guarded(() => this.#receive(chunk));
+  }
+
+  #receive(chunk: Buffer): void {
     this.connection.receive(chunk);
     if (this.#ready || this.#closing || this.connection.framesReceived === 0) return;
     this.#ready = true;
@@ -109,7 +93,7 @@ export class Carrier<T> implements LinkUser {
 
   onEnd(): void {
     // Nobody who sends no more can take part in HTTP/2: windows and acknowledgements go both ways.
-    this.connection.abort(ERROR.NO_ERROR, '');
+    this.#guarded(() => this.connection.abort(ERROR.NO_ERROR, ''));
   }
 
   onDrain(): void {
@@ -120,13 +104,16 @@ export class Carrier<T> implements LinkUser {
   onClose(): void {
     this.#gone = true;
     forget(this);
-    this.connection.abort(ERROR.NO_ERROR, '');
+    this.#guarded(() => this.connection.abort(ERROR.NO_ERROR, ''));
   }
 
   /** Hands over what is to be sent, as long as the link takes it. */
   flush(): void {
     this.#scheduled = false;
-    if (this.#gone || this.#full) return;
+    if (!this.#gone && !this.#full) this.#guarded(() => this.#send());
+  }
+
+  #send(): void {
     this.flushes += 1;
     for (const piece of this.connection.takeOutput()) if (!this.link.write(piece)) this.#full = true;
     if (this.#closing && this.connection.pendingBytes === 0) this.link.destroySoon();
@@ -139,6 +126,10 @@ export class Carrier<T> implements LinkUser {
 
   /** A second went by. */
   elapsed(): void {
+    this.#guarded(() => this.#second());
+  }
+
+  #second(): void {
     const { connection } = this;
     const { head, idle, silence, ping } = this.#patience;
     if (this.#closing) {
@@ -161,6 +152,16 @@ export class Carrier<T> implements LinkUser {
     this.#asked = true;
     this.#silent = 0;
     connection.ping(() => undefined);
+  }
+
+  /** Nothing may throw into the event loop: that would end the process. */
+  #guarded(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.link.destroy(true);
+      this.#user.onDefect(error);
+    }
   }
 
   #schedule(): void {

@@ -13,15 +13,20 @@ const MAX_AGE_MS = 3_600_000;
 /** Calls by HTTP/2 with prior knowledge, RFC 9113 §3.3: one connection, and more only when its streams are used up. */
 export class H2Pool implements UpstreamPool {
   readonly #dial: () => Promise<Link>;
+  readonly #defect: (error: unknown) => void;
   readonly #connections = new Set<H2Client>();
   readonly #open = new Set<OutgoingCall>();
   #waiting: OutgoingCall[] = [];
   #dialing = 0;
   #retired = false;
 
-  /** @param dial makes a connection that is ready for the first byte; its error reaches the calls that wait for it */
-  constructor(dial: () => Promise<Link>) {
+  /**
+   * @param dial makes a connection that is ready for the first byte; its error reaches the calls that wait for it
+   * @param defect told of failures of this program itself; the connection was broken
+   */
+  constructor(dial: () => Promise<Link>, defect: (error: unknown) => void) {
     this.#dial = dial;
+    this.#defect = defect;
   }
 
   get load(): number {
@@ -77,6 +82,7 @@ export class H2Pool implements UpstreamPool {
         this.#dialing -= 1;
         this.#unreachable(new Error(`no HTTP/2 there: ${reason}`));
       },
+      defect: this.#defect,
     });
     this.#connections.add(client);
     client.carrier.start();
@@ -120,6 +126,7 @@ interface ClientUser {
   /** A stream more may be opened. */
   room(): void;
   gone(reason: string): void;
+  defect(error: unknown): void;
 }
 
 /** One connection to an application or a peer. */
@@ -181,6 +188,10 @@ class H2Client implements CarrierUser<OutgoingCall> {
 
   onRefused(reason: string): void {
     this.#reason = reason;
+  }
+
+  onDefect(error: unknown): void {
+    this.#user.defect(error);
   }
 
   onGone(_code: number, reason: string): void {

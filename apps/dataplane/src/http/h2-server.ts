@@ -12,6 +12,8 @@ export interface H2ServerUser {
   onCall(call: Downstream): void;
   /** The peer broke the rules where no call was told of that could be blamed. */
   onMalformed(reason: string): void;
+  /** A failure of this program itself; the connection is broken. */
+  onDefect(error: unknown): void;
   /** The connection is over. */
   onClose(): void;
 }
@@ -20,31 +22,24 @@ export interface H2ServerUser {
 export class H2Server implements CarrierUser<H2Call> {
   readonly #carrier: Carrier<H2Call>;
   readonly #user: H2ServerUser;
-  #closed: (() => void) | null = null;
-  #over = false;
 
   constructor(link: Link, user: H2ServerUser, maxStreams: number = MAX_STREAMS) {
     this.#user = user;
-    this.#carrier = new Carrier<H2Call>(link, { role: 'server', maxStreams, extendedConnect: true }, this, WITH_CALLERS);
+    this.#carrier = new Carrier<H2Call>(link, { role: 'server', maxStreams, extendedConnect: false }, this, WITH_CALLERS);
+  }
+
+  /** Begins to read. */
+  start(): void {
     this.#carrier.start();
   }
 
-  /** Calls that are open. */
-  get load(): number {
-    return this.#carrier.connection.streamCount;
+  /** True while a call is open. */
+  get busy(): boolean {
+    return this.#carrier.connection.streamCount > 0;
   }
 
-  /** Takes no new calls; what is in flight may finish, for `grace` ms. */
-  close(grace: number): Promise<void> {
-    if (this.#over) return Promise.resolve();
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(() => this.#carrier.link.destroy(), grace);
-    this.#closed = () => {
-      clearTimeout(timer);
-      resolve();
-    };
-    this.#carrier.retire();
-    return promise;
+  destroy(): void {
+    this.#carrier.link.destroy(true);
   }
 
   /** Takes no new calls, and ends when those in flight have. */
@@ -92,11 +87,13 @@ export class H2Server implements CarrierUser<H2Call> {
     if (!told && code !== ERROR.REFUSED_STREAM) this.#user.onMalformed(reason);
   }
 
+  onDefect(error: unknown): void {
+    this.#user.onDefect(error);
+  }
+
   onGone(code: number, reason: string): void {
-    this.#over = true;
     if (code !== ERROR.NO_ERROR) this.#user.onMalformed(reason);
     this.#user.onClose();
-    this.#closed?.();
   }
 }
 

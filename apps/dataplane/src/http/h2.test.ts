@@ -38,7 +38,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   client.destroy();
-  await front.stop();
+  front.stop();
   app.close();
   for (const session of sessions) session.destroy();
 });
@@ -221,7 +221,8 @@ describe('the front', () => {
     const answer = answerTo(client.request({ ':path': '/' }));
     await until('the call', () => held);
     const goodbye = once(client, 'goaway');
-    const closed = front.servers[0]!.close(20_000);
+    const closed = once(client, 'close');
+    front.servers[0]!.retire();
     await goodbye;
     held!.respond({ ':status': 204 }, { endStream: true });
     expect((await answer).status).toBe(204);

@@ -1,4 +1,5 @@
 import type { Snapshot } from '../authz/snapshot.ts';
+import type { HboneClient } from '../hbone/client.ts';
 import type { Link } from '../link/link.ts';
 import { type OutboundHandler, outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
 import { OpenCalls } from '../tcp/open-calls.ts';
@@ -19,7 +20,7 @@ const MAX_ROUTES = 1_024;
 /** Takes a workload's HTTP calls and carries them to the service that `Host` names, under the workload's identity. */
 export class OutboundHttp implements OutboundHandler, OutboundService {
   readonly recorder: Recorder;
-  readonly pools = new EndpointPools();
+  readonly pools: EndpointPools;
   readonly #plans = new TrafficPlans(Math.random);
   readonly switched: OpenCalls;
   readonly #target: () => OutboundTarget;
@@ -27,7 +28,8 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
   readonly #routes = new Map<string, Route>();
   #routesOf: Snapshot | null = null;
 
-  constructor(target: () => OutboundTarget, recorder: Recorder) {
+  constructor(target: () => OutboundTarget, recorder: Recorder, tunnels: HboneClient) {
+    this.pools = new EndpointPools(tunnels);
     this.#target = target;
     this.recorder = recorder;
     this.switched = new OpenCalls(recorder);

@@ -1,17 +1,10 @@
+import type { HboneClient } from '../hbone/client.ts';
 import type { Credentials } from '../identity/credentials.ts';
 import { formatAddress } from '../listener/address.ts';
-import { dialMesh, dialPlaintext } from '../listener/dial.ts';
-import type { Link } from '../link/link.ts';
+import { dialEndpoint } from '../listener/dial-endpoint.ts';
 import type { UpstreamPool } from './exchange.ts';
 import { Http1Pool } from './http1-pool.ts';
 import type { Endpoint } from './route.ts';
-
-/** Connects to an endpoint: mutual TLS when it has an identity, plaintext when it is outside the mesh. @throws DialError */
-export function dialEndpoint(endpoint: Endpoint, credentials: Credentials, allowHalfOpen: boolean): Promise<Link> {
-  const address = { host: endpoint.address, port: endpoint.port };
-  if (endpoint.spiffeId === null) return dialPlaintext(address, allowHalfOpen);
-  return dialMesh(address, endpoint.spiffeId, credentials, allowHalfOpen);
-}
 
 /** Pools of one workload, one for each endpoint: identities never share a connection. */
 export class EndpointPools {
@@ -19,6 +12,11 @@ export class EndpointPools {
   /** The same by what is at hand: a configuration keeps its endpoints' objects, and making keys costs more than a call should. */
   #known = new WeakMap<Endpoint, UpstreamPool>();
   #credentials: Credentials | null = null;
+  readonly #tunnels: HboneClient;
+
+  constructor(tunnels: HboneClient) {
+    this.#tunnels = tunnels;
+  }
 
   poolFor(endpoint: Endpoint, credentials: Credentials): UpstreamPool {
     return this.#find(endpoint, credentials) ?? this.#create(endpoint, credentials);
@@ -54,12 +52,12 @@ export class EndpointPools {
   }
 
   #create(endpoint: Endpoint, credentials: Credentials): UpstreamPool {
-    const pool = new Http1Pool(() => dialEndpoint(endpoint, credentials, false));
+    const pool = new Http1Pool(() => dialEndpoint(endpoint, credentials, this.#tunnels, false));
     this.#pools.set(keyOf(endpoint, credentials), pool);
     return pool;
   }
 }
 
 function keyOf(endpoint: Endpoint, credentials: Credentials): string {
-  return `${credentials.spiffeId} ${formatAddress({ host: endpoint.address, port: endpoint.port })} ${endpoint.spiffeId ?? ''}`;
+  return `${credentials.spiffeId} ${formatAddress({ host: endpoint.address, port: endpoint.port })} ${endpoint.spiffeId ?? ''} ${endpoint.hbone ?? ''}`;
 }

@@ -41,6 +41,7 @@ function relay(call: Downstream, pool: UpstreamPool, failed: (error: Error, unto
 /** A front of ours, in front of an application that speaks HTTP/2, with what was seen on the way. */
 export class Front {
   readonly failures: { readonly message: string; readonly untouched: boolean }[] = [];
+  readonly defects: unknown[] = [];
   readonly malformed: string[] = [];
   readonly servers: H2Server[] = [];
   readonly #listener: net.Server;
@@ -53,13 +54,16 @@ export class Front {
       const socket = net.connect(app(), '127.0.0.1');
       await once(socket, 'connect');
       return new SocketLink(socket);
-    });
+    }, (error) => this.defects.push(error));
     this.#listener = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-      this.servers.push(new H2Server(new SocketLink(socket), {
+      const server = new H2Server(new SocketLink(socket), {
         onCall: (call) => relay(call, this.#pool, ({ message }, untouched) => this.failures.push({ message, untouched })),
         onMalformed: (reason) => this.malformed.push(reason),
+        onDefect: (error) => this.defects.push(error),
         onClose: () => undefined,
-      }));
+      });
+      this.servers.push(server);
+      server.start();
     });
   }
 
@@ -72,10 +76,12 @@ export class Front {
     await once(this.#listener, 'listening');
   }
 
-  async stop(): Promise<void> {
+  /** @throws what was thrown where nothing may be */
+  stop(): void {
     this.#pool.retire();
     this.#listener.close();
-    await Promise.all(this.servers.map((server) => server.close(100)));
+    for (const server of this.servers) server.destroy();
+    if (this.defects.length > 0) throw this.defects[0];
   }
 }
 

@@ -73,7 +73,7 @@ describe('readClientHello', () => {
     expect(readClientHello(tiny)).toBe('none');
   });
 
-  it.each(['a..b', 'a.b.', 'ä.b', 'a b', '*.a', `${'a'.repeat(254)}`])('takes no server name that is none: %s', (name) => {
+  it.each(['a..b', 'a.b.', 'ä.b', 'a b', '*.a', 'a'.repeat(254)])('takes no server name that is none: %s', (name) => {
     const bytes = Buffer.from(name, 'latin1');
     const extension = Buffer.concat([Buffer.from([0, 0]), sized(sized(Buffer.concat([Buffer.from([0]), sized(bytes)])))]);
     const body = Buffer.concat([Buffer.alloc(34, 3), Buffer.from([0]), sized(Buffer.from([0x13, 1])), Buffer.from([1, 0]), sized(extension)]);
