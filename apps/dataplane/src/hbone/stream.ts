@@ -1,21 +1,29 @@
 import type { Link, LinkUser } from '../link/link.ts';
-import { ERROR } from '../wire/index.ts';
-import type { StreamOwner, Tunnel, TunnelStream } from './tunnel.ts';
+import { type Connection, ERROR, type Stream } from '../wire/index.ts';
+import type { StreamOwner } from './tunnel.ts';
 
 const NOTHING = Buffer.alloc(0);
 /** How long the rest of what the peer sends is thrown away before the stream is reset. */
 const LINGER_MS = 2_000;
 
+/** The connection that a stream is of. */
+export interface StreamCarrier<T> {
+  readonly link: Link;
+  readonly connection: Pick<Connection<T>, 'write' | 'consume' | 'reset'>;
+  /** True when it should carry nothing new. */
+  readonly retiring: boolean;
+}
+
 /**
  * One CONNECT stream as a {@link Link}. What comes while nobody reads waits here and holds the stream's window, so that its
  * sender stops and the other streams go on.
  */
-export class HboneStream implements Link, StreamOwner {
+export class HboneStream<T = StreamOwner> implements Link, StreamOwner {
   readonly remoteAddress: string | undefined;
   readonly remotePort: number | undefined;
   readonly localAddress: string | undefined;
-  readonly #tunnel: Tunnel;
-  readonly #stream: TunnelStream;
+  readonly #tunnel: StreamCarrier<T>;
+  readonly #stream: Stream<T>;
   readonly #onGone: () => void;
   #user: LinkUser | null = null;
   #arrived: Buffer[] = [];
@@ -31,7 +39,7 @@ export class HboneStream implements Link, StreamOwner {
   #timer: NodeJS.Timeout | null = null;
 
   /** @param onGone called once, when the stream carries nothing any more */
-  constructor(tunnel: Tunnel, stream: TunnelStream, onGone: () => void = () => undefined) {
+  constructor(tunnel: StreamCarrier<T>, stream: Stream<T>, onGone: () => void = () => undefined) {
     this.#tunnel = tunnel;
     this.#stream = stream;
     this.#onGone = onGone;

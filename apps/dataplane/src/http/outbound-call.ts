@@ -9,17 +9,18 @@ import type { Recorder } from '../telemetry/recorder.ts';
 import type { Place } from '../traffic/breaker.ts';
 import type { CallPlan } from '../traffic/call-plan.ts';
 import type { Fault } from '../traffic/faults.ts';
+import type { Backend } from '../traffic/group.ts';
 import type { ServicePlan } from '../traffic/plan.ts';
 import type { AttemptEnd } from '../traffic/retries.ts';
 import { compileRemoval, type Removal } from '../wire/index.ts';
-import type { Downstream, Edits, RequestMessage, ResponseMessage } from './exchange.ts';
+import type { Downstream, Edits, RequestMessage, ResponseMessage, UpstreamPool } from './exchange.ts';
 import { forward, type ForwardOutcome, type ForwardUser, type Hop, PatienceError, RESERVED } from './forward.ts';
 import { grpcStatusFields } from './grpc-refusal.ts';
 import { Hold } from './hold.ts';
 import { MirrorCopy } from './mirror-copy.ts';
 import { refuse, type RefusalParts } from './own-response.ts';
 import type { EndpointPools } from './pool.ts';
-import type { Endpoint } from './route.ts';
+import { type Endpoint, type HttpVersion, versionTo } from './route.ts';
 import { type Trace, traceOf } from './trace.ts';
 
 const MAX_AGE_MS = 3_600_000;
@@ -42,7 +43,7 @@ export interface Route {
 /** What all calls of a workload share. */
 export interface OutboundService {
   readonly recorder: Recorder;
-  readonly pools: EndpointPools;
+  pools(version: HttpVersion): EndpointPools;
   readonly switched: OpenCalls;
   readonly closing: boolean;
 }
@@ -124,8 +125,7 @@ export class OutboundCall implements ForwardUser {
     const { request, bodyEnded } = this.#call;
     const plan = request.webSocket ? null : this.#route.plan.mirror();
     if (plan === null) return null;
-    const pool = this.#service.pools.poolFor(plan.endpoint, this.#target.credentials);
-    return new MirrorCopy(plan, pool, { request, edits, trailers: RESERVED, body: !bodyEnded });
+    return new MirrorCopy(plan, this.#poolFor(plan.endpoint, plan.backend), { request, edits, trailers: RESERVED, body: !bodyEnded });
   }
 
   /** Answers without having asked anybody, or after all that were asked. */
@@ -146,8 +146,7 @@ export class OutboundCall implements ForwardUser {
     const endpoint = this.#plan.choose(now);
     if (endpoint === null) return null;
     this.#facts = this.#factsOf(endpoint);
-    const pool = this.#service.pools.poolFor(endpoint, this.#target.credentials);
-    return { pool, answer: endpoint.spiffeId === null ? FROM_OUTSIDE : FROM_MESH, patience: this.#plan.deadline.attempt(now) };
+    return { pool: this.#poolFor(endpoint, this.#plan.backend), answer: endpoint.spiffeId === null ? FROM_OUTSIDE : FROM_MESH, patience: this.#plan.deadline.attempt(now) };
   }
 
   /** What the called proxy said about the call, by its reason header. An application cannot send it: proxies drop it. */
@@ -181,6 +180,12 @@ export class OutboundCall implements ForwardUser {
     const facts = this.#factsNow();
     recorder.record({ facts, amounts: { count: 1, bytesReceived, bytesSent }, traceId: this.#trace.traceId });
     switched.join(client, upstream, facts, Date.now() + MAX_AGE_MS, () => Promise.resolve(true), () => this.#done());
+  }
+
+  /** Backends of one service may speak different versions. */
+  #poolFor(endpoint: Endpoint, backend: Backend | null): UpstreamPool {
+    const version = versionTo(backend?.port?.protocol ?? 'http', this.#call.request.version);
+    return this.#service.pools(version).poolFor(endpoint, this.#target.credentials);
   }
 
   /** Gives back what the call held. More than once does no more. */

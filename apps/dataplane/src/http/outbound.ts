@@ -11,7 +11,7 @@ import { HttpServer } from './http-server.ts';
 import { callFacts, OutboundCall, type OutboundService, type Route } from './outbound-call.ts';
 import { refuse } from './own-response.ts';
 import { EndpointPools } from './pool.ts';
-import { httpPort, readHost, type RequestedService } from './route.ts';
+import { httpPort, type HttpVersion, readHost, type RequestedService } from './route.ts';
 import { traceOf } from './trace.ts';
 
 /** Hosts whose routes are remembered: bounded against callers that never ask for the same one twice. */
@@ -20,7 +20,7 @@ const MAX_ROUTES = 1_024;
 /** Takes a workload's HTTP calls and carries them to the service that `Host` names, under the workload's identity. */
 export class OutboundHttp implements OutboundHandler, OutboundService {
   readonly recorder: Recorder;
-  readonly pools: EndpointPools;
+  readonly #pools: Readonly<Record<HttpVersion, EndpointPools>>;
   readonly #plans = new TrafficPlans(Math.random);
   readonly switched: OpenCalls;
   readonly #target: () => OutboundTarget;
@@ -29,14 +29,19 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
   #routesOf: Snapshot | null = null;
 
   constructor(target: () => OutboundTarget, recorder: Recorder, tunnels: HboneClient) {
-    this.pools = new EndpointPools(tunnels);
     this.#target = target;
     this.recorder = recorder;
+    const defect = (error: unknown) => recorder.defect(error);
+    this.#pools = { 1: new EndpointPools(1, tunnels, defect), 2: new EndpointPools(2, tunnels, defect) };
     this.switched = new OpenCalls(recorder);
   }
 
   get closing(): boolean {
     return this.#server.closing;
+  }
+
+  pools(version: HttpVersion): EndpointPools {
+    return this.#pools[version];
   }
 
   accept(link: Link): void {
@@ -52,12 +57,12 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
     const { snapshot, credentials } = target;
     this.#plans.refresh(target);
     const endpoints = [...snapshot.services.values()].flatMap((service) => service.ports.flatMap((port) => port.endpoints));
-    this.pools.keep(endpoints, credentials);
+    for (const pools of Object.values(this.#pools)) pools.keep(endpoints, credentials);
   }
 
   async close(grace: number): Promise<void> {
     await Promise.all([this.#server.close(grace), this.switched.close(grace)]);
-    this.pools.retire();
+    for (const pools of Object.values(this.#pools)) pools.retire();
   }
 
   #handle(call: Downstream): void {

@@ -3,19 +3,24 @@ import type { Credentials } from '../identity/credentials.ts';
 import { formatAddress } from '../listener/address.ts';
 import { dialEndpoint } from '../listener/dial-endpoint.ts';
 import type { UpstreamPool } from './exchange.ts';
+import { H2Pool } from './h2-pool.ts';
 import { Http1Pool } from './http1-pool.ts';
-import type { Endpoint } from './route.ts';
+import type { Endpoint, HttpVersion } from './route.ts';
 
-/** Pools of one workload, one for each endpoint: identities never share a connection. */
+/** Pools of one workload for one version of HTTP, one for each endpoint: identities never share a connection. */
 export class EndpointPools {
   readonly #pools = new Map<string, UpstreamPool>();
   /** The same by what is at hand: a configuration keeps its endpoints' objects, and making keys costs more than a call should. */
   #known = new WeakMap<Endpoint, UpstreamPool>();
   #credentials: Credentials | null = null;
+  readonly #version: HttpVersion;
   readonly #tunnels: HboneClient;
+  readonly #defect: (error: unknown) => void;
 
-  constructor(tunnels: HboneClient) {
+  constructor(version: HttpVersion, tunnels: HboneClient, defect: (error: unknown) => void) {
+    this.#version = version;
     this.#tunnels = tunnels;
+    this.#defect = defect;
   }
 
   poolFor(endpoint: Endpoint, credentials: Credentials): UpstreamPool {
@@ -52,7 +57,8 @@ export class EndpointPools {
   }
 
   #create(endpoint: Endpoint, credentials: Credentials): UpstreamPool {
-    const pool = new Http1Pool(() => dialEndpoint(endpoint, credentials, this.#tunnels, false));
+    const dial = () => dialEndpoint(endpoint, credentials, this.#tunnels, false);
+    const pool = this.#version === 2 ? new H2Pool(dial, this.#defect) : new Http1Pool(dial);
     this.#pools.set(keyOf(endpoint, credentials), pool);
     return pool;
   }
