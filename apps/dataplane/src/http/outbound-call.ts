@@ -115,10 +115,7 @@ export class OutboundCall implements ForwardUser {
     if (hop === null) return this.#fail(503, 'upstream-unreachable', 'the service has no endpoint');
     const { request } = this.#call;
     const edits: Edits = { removal: OURS, added: [this.#trace.field] };
-    const copy = this.#copy(edits);
-    // A call without a body has ended before anybody could tell the copy.
-    if (this.#call.bodyEnded) copy?.end();
-    forward(this.#call, { request, target: request.target, edits, trailers: RESERVED, copy }, hop, this);
+    forward(this.#call, { request, target: request.target, edits, trailers: RESERVED, copy: this.#copy(edits) }, hop, this);
   }
 
   #copy(edits: Edits): MirrorCopy | null {
