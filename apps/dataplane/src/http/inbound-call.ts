@@ -6,6 +6,7 @@ import type { Recorder } from '../telemetry/recorder.ts';
 import { compileRemoval, type Removal } from '../wire/index.ts';
 import type { Downstream, DownstreamUser, Edits, UpstreamPool } from './exchange.ts';
 import { forward, type ForwardOutcome, type ForwardUser, type Hop } from './forward.ts';
+import { InvalidAnswer } from './invalid-answer.ts';
 import type { Judge, Verdict } from './judge.ts';
 import { OwnField } from './own-field.ts';
 import { refuse } from './own-response.ts';
@@ -149,7 +150,8 @@ export class InboundCall implements DownstreamUser, ForwardUser {
     if (kind !== 'unreachable') return recorder.record({ facts, amounts, traceId });
     recorder.record({ facts: { ...facts, verdict: 'failed', reason: 'upstream-unreachable' }, amounts, traceId });
     recorder.unreachable(facts, error?.message ?? '');
-    refuse(this.#call, 503, 'upstream-unreachable', 'the application does not answer', this.#mustClose());
+    const invalid = error instanceof InvalidAnswer;
+    refuse(this.#call, invalid ? 502 : 503, 'upstream-unreachable', `the application ${invalid ? 'gives no valid answer' : 'does not answer'}`, this.#mustClose());
   }
 
   switched(client: Link, upstream: Link, bytesReceived: number, bytesSent: number): void {

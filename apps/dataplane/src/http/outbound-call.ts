@@ -17,6 +17,7 @@ import type { Downstream, Edits, RequestMessage, ResponseMessage, UpstreamPool }
 import { forward, type ForwardOutcome, type ForwardUser, type Hop, PatienceError, RESERVED } from './forward.ts';
 import { grpcStatusFields } from './grpc-refusal.ts';
 import { Hold } from './hold.ts';
+import { InvalidAnswer } from './invalid-answer.ts';
 import { MirrorCopy } from './mirror-copy.ts';
 import { refuse, type RefusalParts } from './own-response.ts';
 import type { EndpointPools } from './pool.ts';
@@ -222,7 +223,7 @@ function endOf(end: number | Error, untouched: boolean): AttemptEnd {
 function failureOf(error: Error | null, service: string | null): { readonly status: number; readonly reason: FlowReason; readonly text: string } {
   if (error instanceof PatienceError) return { status: 504, reason: 'timeout', text: 'there was no answer in time' };
   const reason = error instanceof DialError ? error.reason : 'upstream-unreachable';
-  return { status: reason === 'upstream-identity' ? 502 : 503, reason, text: `cannot reach ${service ?? 'the service'}` };
+  return { status: reason === 'upstream-identity' || error instanceof InvalidAnswer ? 502 : 503, reason, text: `cannot reach ${service ?? 'the service'}` };
 }
 
 /** An authorizer may deny with any status, also with the one that a missing application gets. */
