@@ -67,6 +67,7 @@ export class InboundCall implements DownstreamUser, ForwardUser {
   #facts: FlowFacts | null = null;
   #gone = false;
   #hop: Hop | null = null;
+  #repeated = false;
 
   constructor(service: InboundService, peer: InboundPeer, call: Downstream) {
     this.#service = service;
@@ -120,13 +121,20 @@ export class InboundCall implements DownstreamUser, ForwardUser {
     const request = headers === null ? this.#call.request : this.#call.request.withFields(headers);
     const clientCert = this.#peer.clientCert(this.#target.workload.spiffeId);
     const added = clientCert === null ? [this.#trace.field] : [this.#trace.field, clientCert];
-    this.#hop = { pool: this.#service.pool(this.#target), answer: ANSWER };
-    forward(this.#call, { request, target, edits: { removal: OURS, added }, trailers: this.#service.trailers(this.#target) }, this.#hop, this);
+    this.#hop = { pool: this.#service.pool(this.#target), answer: ANSWER, patience: Number.POSITIVE_INFINITY };
+    forward(this.#call, { request, target, edits: { removal: OURS, added }, trailers: this.#service.trailers(this.#target), copy: null }, this.#hop, this);
   }
 
   // The forwarding.
 
-  again(): Hop | null {
+  /** Once, when the application took nothing of it. */
+  again(_end: number | Error, untouched: boolean, replayable: boolean): number | null {
+    if (!untouched || !replayable || this.#repeated) return null;
+    this.#repeated = true;
+    return 0;
+  }
+
+  next(): Hop | null {
     return this.#hop;
   }
 

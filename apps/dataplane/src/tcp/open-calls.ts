@@ -17,9 +17,9 @@ export class OpenCalls {
 
   /**
    * Joins the two sides until one ends, `retireAt` (ms since the epoch) passes, or {@link recheck} finds it forbidden.
-   * The bytes go to `facts`, whose call is counted already.
+   * The bytes go to `facts`, whose call is counted already. `ended` is told when both are closed.
    */
-  join(source: Link, destination: Link, facts: FlowFacts, retireAt: number, allowed: Recheck): void {
+  join(source: Link, destination: Link, facts: FlowFacts, retireAt: number, allowed: Recheck, ended?: () => void): void {
     const joined = splice(source, destination);
     const flush = () => {
       const { received, sent } = joined.take();
@@ -31,6 +31,7 @@ export class OpenCalls {
     void this.#follow(joined, destroy, retireAt, () => {
       stopFlush();
       flush();
+      ended?.();
     });
   }
 
