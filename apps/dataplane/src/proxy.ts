@@ -150,7 +150,7 @@ export class Proxy {
       log: this.#log,
       credentialsOf: (workload) => this.#identities.credentialsOf(workload),
       createHandler: (target) => inboundHandler(target, recorder, (of) => new InboundHttp(of, recorder, this.#authorizers), (of) => new InboundTcp(of, recorder, this.#authorizers)),
-      createOutbound: (target) => (target().spec.protocol === 'http' ? new OutboundHttp(target, recorder) : new OutboundTcp(target, recorder, this.#tunnels)),
+      createOutbound: (target) => (target().spec.protocol === 'http' ? new OutboundHttp(target, recorder, this.#tunnels) : new OutboundTcp(target, recorder, this.#tunnels)),
     });
   }
 

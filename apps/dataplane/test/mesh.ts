@@ -188,6 +188,13 @@ export function addPeerMode(entries: Entries, namespace: string, mode: 'STRICT' 
   entries.set(`peer/${namespace}/default`, { type: 'peer', value });
 }
 
+/** A TrafficPolicy that rules `services` of its namespace. */
+export function addTraffic(entries: Entries, namespace: string, services: readonly string[], spec: object): void {
+  const targetRefs = services.map((name) => ({ kind: 'Service', name }));
+  const resource = KINDS.TrafficPolicy.schema.parse({ apiVersion: API_VERSION, kind: 'TrafficPolicy', metadata: { name: 'traffic', namespace }, spec: { targetRefs, ...spec } });
+  entries.set(`traffic/${namespace}/traffic`, { type: 'traffic', value: { resource, services: [...services] } });
+}
+
 export function addAuthentication(entries: Entries, namespace: string, name: string, spec: object): void {
   const value = KINDS.RequestAuthentication.schema.parse({ apiVersion: API_VERSION, kind: 'RequestAuthentication', metadata: { name, namespace }, spec });
   entries.set(`authn/${namespace}/${name}`, { type: 'authn', value });

@@ -60,6 +60,7 @@ function worldReader(config: Config, cache: ResourceCache, authority: Authority,
       authorizationPolicies: cache.all('AuthorizationPolicy'),
       peerAuthentications: cache.all('PeerAuthentication'),
       requestAuthentications: cache.all('RequestAuthentication'),
+      trafficPolicies: cache.all('TrafficPolicy'),
       keys: jwks.keys,
     },
   });

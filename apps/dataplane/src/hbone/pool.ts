@@ -1,5 +1,6 @@
 import type { TLSSocket } from 'node:tls';
 import type { Credentials } from '../identity/credentials.ts';
+import type { Link } from '../link/link.ts';
 import { type Address, formatAddress } from '../listener/address.ts';
 import { DialError, dialMesh } from '../listener/dial.ts';
 import { retirement } from '../listener/retirement.ts';
@@ -31,6 +32,8 @@ export class Pool {
   readonly #holdoff = new Holdoff();
   readonly #refused = new Map<string, Holdoff>();
   #dialling: Promise<boolean> | null = null;
+  #epoch = 0;
+  #closed = false;
 
   constructor(target: PoolTarget, log: Log) {
     this.target = target;
@@ -68,12 +71,24 @@ export class Pool {
     return null;
   }
 
+  /** True when a stream could be had at once. While it could not, a connection is made for later, as often as that is allowed. */
+  available(authority: string): boolean {
+    // Forgotten by its client: a new link asks another pool.
+    if (this.#closed) return true;
+    if (this.#refused.get(authority)?.waits) return false;
+    for (const tunnel of this.#tunnels) if (tunnel.free) return true;
+    if (!this.#holdoff.waits) this.#dialling ??= this.#withPatience();
+    return false;
+  }
+
   /** New calls get new connections; the present ones end with their streams. */
   retire(): void {
+    this.#epoch += 1;
     for (const tunnel of this.#tunnels) tunnel.retire();
   }
 
   async close(grace: number): Promise<void> {
+    this.#closed = true;
     this.#unsubscribe();
     this.retire();
     const end = Date.now() + grace;
@@ -110,8 +125,7 @@ export class Pool {
         link.destroy();
         throw new DialError('upstream-unreachable', 'the peer does not speak HTTP/2');
       }
-      const tunnel: Tunnel = new Tunnel(link, 'client', { retireAt: retirement(), idle: IDLE_S }, { onClosed: () => this.#tunnels.delete(tunnel) });
-      this.#tunnels.add(tunnel);
+      await this.#keep(link);
       this.#holdoff.succeeded();
       return true;
     } catch (error) {
@@ -121,6 +135,17 @@ export class Pool {
       this.#log.info({ address: formatAddress(address), expected, reason: error.message }, 'no HBONE connection; calls go by mutual TLS on the service’s port');
       return false;
     }
+  }
+
+  async #keep(link: Link): Promise<void> {
+    const epoch = this.#epoch;
+    const tunnel: Tunnel = new Tunnel(link, 'client', { retireAt: retirement(), idle: IDLE_S }, { onClosed: () => this.#tunnels.delete(tunnel) });
+    // Its SETTINGS say how many streams it takes: before them nobody knows.
+    await tunnel.heard();
+    if (tunnel.retiring) throw new DialError('upstream-unreachable', 'the connection ended before its first answer');
+    this.#tunnels.add(tunnel);
+    // What it was made with is not what is to be shown any more.
+    if (epoch !== this.#epoch) tunnel.retire();
   }
 
   #remember(authority: string, reason: string): null {

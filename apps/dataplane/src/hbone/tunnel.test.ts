@@ -70,7 +70,7 @@ it('closes after a minute without a stream, and not while there is one', async (
   const link = openStream(ours);
   await seconds(100, ours);
   expect(ours.retiring).toBe(false);
-  link.destroy();
+  link.destroy(true);
   await seconds(59, ours);
   expect([ours.retiring, ours.free]).toEqual([false, true]);
   await seconds(1, ours);

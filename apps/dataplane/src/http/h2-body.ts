@@ -48,6 +48,13 @@ export class H2Body {
     this.#tell();
   }
 
+  /** What waits, for somebody who takes the bytes in another way from now on. `end`: no more will come. */
+  handOver(): { readonly waiting: readonly Buffer[]; readonly end: boolean } {
+    const handed = { waiting: this.#waiting, end: this.#end !== null };
+    this.drop();
+    return handed;
+  }
+
   /** Nobody wants it any more. */
   drop(): void {
     this.#user = null;

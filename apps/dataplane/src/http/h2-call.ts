@@ -1,3 +1,4 @@
+import { HboneStream } from '../hbone/stream.ts';
 import type { Link } from '../link/link.ts';
 import { compileRemoval, ERROR, field, type Field, type MessageHead, type Removal, type Stream } from '../wire/index.ts';
 import type { Downstream, DownstreamUser, Edits, RequestMessage, ResponseMessage, Trailers } from './exchange.ts';
@@ -19,13 +20,16 @@ export class H2Call implements Downstream {
   readonly #retire: () => void;
   #user: DownstreamUser | null = null;
   #done = false;
+  /** The bytes after a switch, RFC 8441 §5. */
+  #tunnel: HboneStream<H2Call> | null = null;
 
   constructor(carrier: Carrier<H2Call>, stream: Stream<H2Call>, head: MessageHead, ended: boolean, retire: () => void) {
     this.#carrier = carrier;
     this.#stream = stream;
     this.#retire = retire;
     this.request = new H2Request(head, ended);
-    if (ended) this.#body.ended = true;
+    // What follows an extended CONNECT is no body.
+    if (ended || this.request.webSocket) this.#body.ended = true;
   }
 
   get bodyEnded(): boolean {
@@ -84,25 +88,34 @@ export class H2Call implements Downstream {
   }
 
   switchProtocol(): { readonly link: Link; readonly rest: Buffer } {
-    throw new Error('a stream of HTTP/2 is not switched');
+    const { waiting, end } = this.#body.handOver();
+    const tunnel = new HboneStream(this.#carrier, this.#stream);
+    this.#tunnel = tunnel;
+    for (const data of waiting) tunnel.onData(data, false);
+    if (end) tunnel.onData(NOTHING, true);
+    return { link: tunnel, rest: NOTHING };
   }
 
   takeData(data: Buffer, end: boolean): void {
+    if (this.#tunnel !== null) return this.#tunnel.onData(data, end);
     // What nobody wants any more must not hold the connection's window.
     if (this.#done) this.consume(data.length);
     else this.#body.take(data, end);
   }
 
   takeTrailers(fields: readonly Field[]): void {
-    this.#body.takeTrailers(fields);
+    if (this.#tunnel === null) this.#body.takeTrailers(fields);
+    else this.#tunnel.onData(NOTHING, true);
   }
 
   drained(): void {
-    if (this.#done) this.#finish();
+    if (this.#tunnel !== null) this.#tunnel.onDrain();
+    else if (this.#done) this.#finish();
     else this.#user?.onDrain();
   }
 
-  wasReset(): void {
+  wasReset(code: number): void {
+    if (this.#tunnel !== null) return this.#tunnel.onReset(code);
     this.#body.drop();
     if (this.#done) return;
     this.#done = true;

@@ -107,6 +107,10 @@ export class Carrier<T> implements LinkUser, Ticking {
     this.#guarded(() => this.connection.abort(ERROR.NO_ERROR, ''));
   }
 
+  get retiring(): boolean {
+    return this.link.retiring;
+  }
+
   /** Hands over what is to be sent, as long as the link takes it. */
   flush(): void {
     this.#scheduled = false;

@@ -1,3 +1,4 @@
+import { HboneStream, type StreamCarrier } from '../hbone/stream.ts';
 import type { Link } from '../link/link.ts';
 import { type Connection, ERROR, type Field, type MessageHead, type Removal, type Stream } from '../wire/index.ts';
 import type { Trailers, Upstream, UpstreamUser } from './exchange.ts';
@@ -19,7 +20,7 @@ class H2Failure extends Error {
 }
 
 /** What an outgoing call needs of the connection that carries it. */
-export interface Carriage {
+export interface Carriage extends StreamCarrier<OutgoingCall> {
   readonly connection: Connection<OutgoingCall>;
   /** How often bytes were handed over: a call that was opened since the last time has not left. */
   readonly flushes: number;
@@ -41,6 +42,8 @@ export class OutgoingCall implements Upstream {
   #earlyEnd: readonly Field[] | null = null;
   #answered = false;
   #over = false;
+  /** The bytes after a switch, RFC 8441 §5. */
+  #tunnel: HboneStream<OutgoingCall> | null = null;
 
   /** @param leave called once, when the call is over or given up */
   constructor(head: readonly Field[], headOnly: boolean, to: Answered, user: UpstreamUser, leave: (call: OutgoingCall) => void) {
@@ -61,6 +64,10 @@ export class OutgoingCall implements Upstream {
   /** The connection has room: the head goes out, and all that waited. False when it has none after all. */
   begin(carriage: Carriage): boolean {
     const { connection } = carriage;
+    if (this.#to.webSocketAccept !== null && !connection.canExtend) {
+      queueMicrotask(() => this.fail(new Error('the application takes no WebSockets over HTTP/2'), false));
+      return true;
+    }
     const stream = connection.open(this.head, this.headOnly, this);
     if (stream === null) return false;
     this.#carriage = carriage;
@@ -107,34 +114,48 @@ export class OutgoingCall implements Upstream {
   }
 
   switchProtocol(): { readonly link: Link; readonly rest: Buffer } {
-    throw new Error('a stream of HTTP/2 is not switched');
+    if (this.#carriage === null || this.#stream === null) throw new Error('nothing was switched');
+    this.#over = true;
+    this.#tunnel = new HboneStream(this.#carriage, this.#stream, () => this.#leave(this));
+    return { link: this.#tunnel, rest: NOTHING };
   }
 
   takeHead(head: MessageHead, end: boolean): void {
     const response = new H2Response(head, this.#to, end);
     // RFC 9113 §8.6 took 101 away, so any 1xx is an interim answer.
     if (head.status < 200) return this.#user.onInterim(response);
+    if (response.status === 101) return this.#switch(response, end);
     this.#answered = true;
     if (end) this.#body.ended = true;
     this.#user.onResponse(response, end);
     if (end) this.#finish();
   }
 
+  #switch(response: H2Response, end: boolean): void {
+    this.#answered = true;
+    this.#user.onResponse(response, false);
+    if (end) this.#tunnel?.onData(NOTHING, true);
+  }
+
   takeData(data: Buffer, end: boolean): void {
+    if (this.#tunnel !== null) return this.#tunnel.onData(data, end);
     if (this.#over) this.consume(data.length);
     else this.#body.take(data, end);
   }
 
   takeTrailers(fields: readonly Field[]): void {
-    this.#body.takeTrailers(fields);
+    if (this.#tunnel === null) this.#body.takeTrailers(fields);
+    else this.#tunnel.onData(NOTHING, true);
   }
 
   drained(): void {
-    if (!this.#over) this.#user.onDrain();
+    if (this.#tunnel !== null) this.#tunnel.onDrain();
+    else if (!this.#over) this.#user.onDrain();
   }
 
   /** The stream is gone. `retryable`: the peer says that it did nothing with it. */
   wasReset(code: number, retryable: boolean, reason: string): void {
+    if (this.#tunnel !== null) return this.#tunnel.onReset(code);
     if (this.#over) return;
     // RFC 9113 §8.1: after a complete answer a reset without error only asks for no more of the request: "Clients MUST NOT discard responses as a result".
     if (this.#stream?.remoteEnded === true) return;

@@ -7,6 +7,8 @@ import { OutgoingCall } from './h2-outgoing.ts';
 
 /** Connections to one place: each carries as many calls as the other side lets it. */
 const MAX_CONNECTIONS = 32;
+/** Calls that wait for one of them. More than these would wait in vain. */
+const MAX_WAITING = 4_096;
 /** Peers are authenticated once, so the age of a connection is bounded (with jitter). */
 const MAX_AGE_MS = 3_600_000;
 
@@ -35,7 +37,7 @@ export class H2Pool implements UpstreamPool {
 
   call(request: RequestMessage, target: string, edits: Edits, body: boolean, user: UpstreamUser): Upstream {
     const to = { method: request.method, webSocketAccept: request.webSocket ? acceptOf(request) : null };
-    const call = new OutgoingCall(request.toHttp2(target, edits), !body, to, user, (over) => this.#left(over));
+    const call = new OutgoingCall(request.toHttp2(target, edits), !body && !request.webSocket, to, user, (over) => this.#left(over));
     this.#open.add(call);
     if (this.#waiting.length > 0 || !this.#begin(call)) this.#wait(call);
     return call;
@@ -52,6 +54,7 @@ export class H2Pool implements UpstreamPool {
   }
 
   #wait(call: OutgoingCall): void {
+    if (this.#waiting.length >= MAX_WAITING) return queueMicrotask(() => call.fail(new Error('too many calls wait for a connection'), true));
     this.#waiting.push(call);
     if (this.#dialing === 0) this.#connect();
   }

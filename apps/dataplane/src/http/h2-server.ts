@@ -25,7 +25,7 @@ export class H2Server implements CarrierUser<H2Call> {
 
   constructor(link: Link, user: H2ServerUser, maxStreams: number = MAX_STREAMS) {
     this.#user = user;
-    this.#carrier = new Carrier<H2Call>(link, { role: 'server', maxStreams, extendedConnect: false }, this, WITH_CALLERS);
+    this.#carrier = new Carrier<H2Call>(link, { role: 'server', maxStreams, extendedConnect: true }, this, WITH_CALLERS);
   }
 
   /** Begins to read. */
@@ -70,8 +70,8 @@ export class H2Server implements CarrierUser<H2Call> {
     owner?.takeTrailers(fields);
   }
 
-  onReset({ owner }: Stream<H2Call>): void {
-    owner?.wasReset();
+  onReset({ owner }: Stream<H2Call>, code: number): void {
+    owner?.wasReset(code);
   }
 
   onDrain({ owner }: Stream<H2Call>): void {

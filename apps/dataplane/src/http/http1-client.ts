@@ -2,6 +2,7 @@ import type { Link, LinkUser } from '../link/link.ts';
 import { BODY, type Fields, type ResponseHead, ResponseReader } from '../wire/index.ts';
 import { Http1Response, Http1Trailers } from './http1-message.ts';
 import type { Http1Outgoing, OutgoingCarrier } from './http1-outgoing.ts';
+import { InvalidAnswer } from './invalid-answer.ts';
 import { follow, forget, type Ticking } from './sweeper.ts';
 
 /** All in seconds. Shorter than any server of ours keeps an idle connection: the client closes first and no request meets a closed one. */
@@ -41,7 +42,7 @@ export class Http1Client implements LinkUser, OutgoingCarrier, Ticking {
       onHead: (head) => this.#head(head),
       onBody: (data) => this.#call?.takeBody(data),
       onEnd: (trailers) => this.#end(trailers),
-      onRefused: ({ reason }) => this.#fail(new Error(`no valid answer: ${reason}`)),
+      onRefused: ({ reason }) => this.#refuse(reason),
     });
   }
 
@@ -152,7 +153,7 @@ export class Http1Client implements LinkUser, OutgoingCarrier, Ticking {
     if (call === null) return;
     const response = new Http1Response(head);
     if (head.status < 200 && head.status !== 101) return call.takeInterim(response);
-    if (head.status === 101 && !call.webSocket) return this.#fail(new Error('the upstream switched protocols unasked'));
+    if (head.status === 101 && !call.webSocket) return this.#fail(new InvalidAnswer('it switched protocols unasked'));
     this.#persistent = head.persistent && head.status !== 101;
     if (head.status === 101) return call.takeResponse(response, false);
     this.#untilClose = head.body === BODY.UNTIL_CLOSE;
@@ -176,6 +177,11 @@ export class Http1Client implements LinkUser, OutgoingCarrier, Ticking {
     if (!call.reading) this.read(true);
     if (!call.sent || !this.#persistent || this.#reader.begun || !this.usable) this.destroy();
     else this.#user.free(this);
+  }
+
+  /** A connection that ends before anything came is no answer at all. */
+  #refuse(reason: string): void {
+    this.#fail(this.#call?.touched === true ? new InvalidAnswer(reason) : new Error('the connection was closed'));
   }
 
   #fail(error: Error): void {

@@ -115,8 +115,8 @@ export class Http1Server implements LinkUser, CallCarrier, Ticking {
   onClose(): void {
     const call = this.#call;
     this.#call = null;
-    this.#leave();
     this.#guarded(() => call?.lost());
+    this.#leave();
   }
 
   // The call.

@@ -7,6 +7,7 @@ import type { CallTrace } from '../telemetry/trace.ts';
 import { compileRemoval, type Removal } from '../wire/index.ts';
 import type { Downstream, DownstreamUser, Edits, ResponseMessage, UpstreamPool } from './exchange.ts';
 import { forward, type ForwardOutcome, type ForwardUser, type Hop } from './forward.ts';
+import { InvalidAnswer } from './invalid-answer.ts';
 import type { Judge, Verdict } from './judge.ts';
 import { OwnField } from './own-field.ts';
 import { refuse } from './own-response.ts';
@@ -68,6 +69,7 @@ export class InboundCall implements DownstreamUser, ForwardUser {
   #hop: Hop | null = null;
   /** Of the answer; 0 before there is one. */
   #status = 0;
+  #repeated = false;
 
   constructor(service: InboundService, peer: InboundPeer, call: Downstream) {
     this.#service = service;
@@ -120,13 +122,20 @@ export class InboundCall implements DownstreamUser, ForwardUser {
   #forward({ target, headers }: Allowed): void {
     const request = headers === null ? this.#call.request : this.#call.request.withFields(headers);
     const edits = requestEdits(this.#trace, this.#peer.clientCert(this.#target.workload.spiffeId));
-    this.#hop = { pool: this.#service.pool(this.#target), answer: ANSWER };
-    forward(this.#call, { request, target, edits, trailers: this.#service.trailers(this.#target) }, this.#hop, this);
+    this.#hop = { pool: this.#service.pool(this.#target), answer: ANSWER, patience: Number.POSITIVE_INFINITY };
+    forward(this.#call, { request, target, edits, trailers: this.#service.trailers(this.#target), copy: null }, this.#hop, this);
   }
 
   // The forwarding.
 
-  again(): Hop | null {
+  /** Once, when the application took nothing of it. */
+  again(_end: number | Error, untouched: boolean, replayable: boolean): number | null {
+    if (!untouched || !replayable || this.#repeated) return null;
+    this.#repeated = true;
+    return 0;
+  }
+
+  next(): Hop | null {
     return this.#hop;
   }
 
@@ -140,9 +149,11 @@ export class InboundCall implements DownstreamUser, ForwardUser {
     const facts = this.#facts ?? this.#plainFacts(this.#target);
     const amounts = { count: 1, bytesReceived: received, bytesSent: sent };
     if (kind !== 'unreachable') return this.#record(facts, amounts, this.#status);
-    this.#record({ ...facts, verdict: 'failed', reason: 'upstream-unreachable' }, amounts, 503);
+    const invalid = error instanceof InvalidAnswer;
+    const status = invalid ? 502 : 503;
+    this.#record({ ...facts, verdict: 'failed', reason: 'upstream-unreachable' }, amounts, status);
     recorder.unreachable(facts, error?.message ?? '');
-    refuse(this.#call, 503, 'upstream-unreachable', 'the application does not answer', this.#mustClose());
+    refuse(this.#call, status, 'upstream-unreachable', `the application ${invalid ? 'gives no valid answer' : 'does not answer'}`, this.#mustClose());
   }
 
   switched(client: Link, upstream: Link, bytesReceived: number, bytesSent: number): void {

@@ -1,14 +1,17 @@
 import type { Snapshot } from '../authz/snapshot.ts';
+import type { HboneClient } from '../hbone/client.ts';
 import type { Link } from '../link/link.ts';
 import { type OutboundHandler, outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
 import { OpenCalls } from '../tcp/open-calls.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
+import { TrafficPlans } from '../traffic/plans.ts';
 import type { Downstream } from './exchange.ts';
 import { HttpServer } from './http-server.ts';
-import { OutboundCall, type OutboundService, type Route } from './outbound-call.ts';
+import { callFacts, OutboundCall, type OutboundService, type Route } from './outbound-call.ts';
+import { refuse } from './own-response.ts';
 import { EndpointPools } from './pool.ts';
-import { httpPort, readHost, type RequestedService } from './route.ts';
+import { httpPort, type HttpVersion, readHost, type RequestedService } from './route.ts';
 
 /** Hosts whose routes are remembered: bounded against callers that never ask for the same one twice. */
 const MAX_ROUTES = 1_024;
@@ -16,21 +19,28 @@ const MAX_ROUTES = 1_024;
 /** Takes a workload's HTTP calls and carries them to the service that `Host` names, under the workload's identity. */
 export class OutboundHttp implements OutboundHandler, OutboundService {
   readonly recorder: Recorder;
-  readonly pools = new EndpointPools();
+  readonly #pools: Readonly<Record<HttpVersion, EndpointPools>>;
+  readonly #plans = new TrafficPlans(Math.random);
   readonly switched: OpenCalls;
   readonly #target: () => OutboundTarget;
   readonly #server = new HttpServer();
   readonly #routes = new Map<string, Route>();
   #routesOf: Snapshot | null = null;
 
-  constructor(target: () => OutboundTarget, recorder: Recorder) {
+  constructor(target: () => OutboundTarget, recorder: Recorder, tunnels: HboneClient) {
     this.#target = target;
     this.recorder = recorder;
+    const defect = (error: unknown) => recorder.defect(error);
+    this.#pools = { 1: new EndpointPools(1, tunnels, defect), 2: new EndpointPools(2, tunnels, defect) };
     this.switched = new OpenCalls(recorder);
   }
 
   get closing(): boolean {
     return this.#server.closing;
+  }
+
+  pools(version: HttpVersion): EndpointPools {
+    return this.#pools[version];
   }
 
   accept(link: Link): void {
@@ -42,25 +52,27 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
   }
 
   refresh(): void {
-    const { snapshot, credentials } = this.#target();
+    const target = this.#target();
+    const { snapshot, credentials } = target;
+    this.#plans.refresh(target);
     const endpoints = [...snapshot.services.values()].flatMap((service) => service.ports.flatMap((port) => port.endpoints));
-    this.pools.keep(endpoints, credentials);
+    for (const pools of Object.values(this.#pools)) pools.keep(endpoints, credentials);
   }
 
   async close(grace: number): Promise<void> {
     await Promise.all([this.#server.close(grace), this.switched.close(grace)]);
-    this.pools.retire();
+    for (const pools of Object.values(this.#pools)) pools.retire();
   }
 
   #handle(call: Downstream): void {
     const target = this.#target();
-    const outgoing = new OutboundCall(this, target, call);
     const { host } = call.request;
     const route = this.#routeTo(host, target);
-    if (route !== null) return outgoing.carry(route);
-    const wanted = readHost(host, target.workload.namespace);
-    const text = `no service of the mesh is called ${JSON.stringify(host.slice(0, 100))}`;
-    outgoing.fail(unknownDestination(target, wanted), 502, 'unknown-destination', text);
+    if (route !== null) return new OutboundCall(this, target, call, route).carry();
+    const facts = callFacts(call.request, target, unknownDestination(target, readHost(host, target.workload.namespace)), null);
+    const trace = this.recorder.tracer.begin(call.request.header('traceparent'));
+    this.recorder.record({ facts: { ...facts, verdict: 'failed', reason: 'unknown-destination' }, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, trace, startedAt: performance.now(), status: 502 });
+    refuse(call, 502, 'unknown-destination', `no service of the mesh is called ${JSON.stringify(host.slice(0, 100))}`, this.closing);
   }
 
   #routeTo(host: string, target: OutboundTarget): Route | null {
@@ -68,9 +80,17 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
     this.#routesOf = target.snapshot;
     const known = this.#routes.get(host);
     if (known !== undefined) return known;
-    const route = findRoute(host, target);
+    const route = this.#findRoute(host, target);
     if (route !== null) this.#routes.set(host, route);
     return route;
+  }
+
+  #findRoute(host: string, target: OutboundTarget): Route | null {
+    const wanted = readHost(host, target.workload.namespace);
+    const service = wanted && target.snapshot.services.get(`${wanted.namespace}/${wanted.name}`);
+    const port = service && httpPort(service, wanted.port);
+    if (!port) return null;
+    return { destination: { namespace: wanted.namespace, workload: null, service: wanted.name, port: port.port }, plan: this.#plans.of(wanted, port, target) };
   }
 
   #malformed(): void {
@@ -78,13 +98,6 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
     const facts: FlowFacts = { ...outboundFacts(target, unknownDestination(target, null), null), verdict: 'failed', reason: 'bad-request' };
     this.recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 } });
   }
-}
-
-function findRoute(host: string, { workload, snapshot }: OutboundTarget): Route | null {
-  const wanted = readHost(host, workload.namespace);
-  const service = wanted && snapshot.services.get(`${wanted.namespace}/${wanted.name}`);
-  const port = service && httpPort(service, wanted.port);
-  return port ? { destination: { namespace: wanted.namespace, workload: null, service: wanted.name, port: port.port }, port } : null;
 }
 
 /** Only names that the mesh knows are reported: a made-up host must not make up a namespace. */

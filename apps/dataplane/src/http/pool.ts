@@ -1,45 +1,30 @@
+import type { HboneClient } from '../hbone/client.ts';
 import type { Credentials } from '../identity/credentials.ts';
 import { formatAddress } from '../listener/address.ts';
-import { dialMesh, dialPlaintext } from '../listener/dial.ts';
-import type { Link } from '../link/link.ts';
+import { dialEndpoint } from '../listener/dial-endpoint.ts';
 import type { UpstreamPool } from './exchange.ts';
+import { H2Pool } from './h2-pool.ts';
 import { Http1Pool } from './http1-pool.ts';
-import type { Endpoint } from './route.ts';
+import type { Endpoint, HttpVersion } from './route.ts';
 
-/** Connects to an endpoint: mutual TLS when it has an identity, plaintext when it is outside the mesh. @throws DialError */
-export function dialEndpoint(endpoint: Endpoint, credentials: Credentials, allowHalfOpen: boolean): Promise<Link> {
-  const address = { host: endpoint.address, port: endpoint.port };
-  if (endpoint.spiffeId === null) return dialPlaintext(address, allowHalfOpen);
-  return dialMesh(address, endpoint.spiffeId, credentials, allowHalfOpen);
-}
-
-/** Pools of one workload, one for each endpoint: identities never share a connection. */
+/** Pools of one workload for one version of HTTP, one for each endpoint: identities never share a connection. */
 export class EndpointPools {
   readonly #pools = new Map<string, UpstreamPool>();
   /** The same by what is at hand: a configuration keeps its endpoints' objects, and making keys costs more than a call should. */
   #known = new WeakMap<Endpoint, UpstreamPool>();
   #credentials: Credentials | null = null;
-  #turn = 0;
+  readonly #version: HttpVersion;
+  readonly #tunnels: HboneClient;
+  readonly #defect: (error: unknown) => void;
+
+  constructor(version: HttpVersion, tunnels: HboneClient, defect: (error: unknown) => void) {
+    this.#version = version;
+    this.#tunnels = tunnels;
+    this.#defect = defect;
+  }
 
   poolFor(endpoint: Endpoint, credentials: Credentials): UpstreamPool {
     return this.#find(endpoint, credentials) ?? this.#create(endpoint, credentials);
-  }
-
-  /** The endpoint with the fewest requests in flight; equals take turns. Null when there is none but `except`. */
-  choose(endpoints: readonly Endpoint[], credentials: Credentials, except: Endpoint | null): Endpoint | null {
-    this.#turn += 1;
-    let best: Endpoint | null = null;
-    let bestLoad = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < endpoints.length; i += 1) {
-      const endpoint = endpoints[(i + this.#turn) % endpoints.length];
-      if (!endpoint || endpoint === except) continue;
-      const load = this.#find(endpoint, credentials)?.load ?? 0;
-      if (load < bestLoad) {
-        best = endpoint;
-        bestLoad = load;
-      }
-    }
-    return best;
   }
 
   /** Retires the pools of endpoints that are not in `wanted` any more. */
@@ -72,12 +57,13 @@ export class EndpointPools {
   }
 
   #create(endpoint: Endpoint, credentials: Credentials): UpstreamPool {
-    const pool = new Http1Pool(() => dialEndpoint(endpoint, credentials, false));
+    const dial = () => dialEndpoint(endpoint, credentials, this.#tunnels, false);
+    const pool = this.#version === 2 ? new H2Pool(dial, this.#defect) : new Http1Pool(dial);
     this.#pools.set(keyOf(endpoint, credentials), pool);
     return pool;
   }
 }
 
 function keyOf(endpoint: Endpoint, credentials: Credentials): string {
-  return `${credentials.spiffeId} ${formatAddress({ host: endpoint.address, port: endpoint.port })} ${endpoint.spiffeId ?? ''}`;
+  return `${credentials.spiffeId} ${formatAddress({ host: endpoint.address, port: endpoint.port })} ${endpoint.spiffeId ?? ''} ${endpoint.hbone ?? ''}`;
 }

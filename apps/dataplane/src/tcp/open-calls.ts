@@ -17,9 +17,9 @@ export class OpenCalls {
 
   /**
    * Joins the two sides until one ends, `retireAt` (ms since the epoch) passes, or {@link recheck} finds it forbidden.
-   * The bytes go to `facts`, whose call is counted already.
+   * The bytes go to `facts`, whose call is counted already. `ended` is told when both are closed.
    */
-  join(source: Link, destination: Link, facts: FlowFacts, retireAt: number, allowed: Recheck): void {
+  join(source: Link, destination: Link, facts: FlowFacts, retireAt: number, allowed: Recheck, ended?: () => void): void {
     const joined = splice(source, destination);
     const startedAt = performance.now();
     const total = { bytesReceived: 0, bytesSent: 0 };
@@ -36,6 +36,7 @@ export class OpenCalls {
       stopFlush();
       flush();
       this.#recorder.ended({ facts, startedAt, ...total });
+      ended?.();
     });
   }
 

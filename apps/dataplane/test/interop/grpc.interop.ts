@@ -11,6 +11,9 @@ const client = goProgram('google.golang.org/grpc/interop/client');
 const server = goProgram('google.golang.org/grpc/interop/server');
 const pathOf = (program: typeof client) => ('path' in program ? program.path : '');
 
+/** An address of its own, as a workload has where each has one. */
+const ADDRESS = '127.0.0.9';
+
 /** What the client can run without credentials of a cloud, without xDS and within seconds. */
 const CASES = [
   'empty_unary', 'large_unary', 'client_streaming', 'server_streaming', 'ping_pong', 'empty_stream', 'timeout_on_sleeping_server',
@@ -18,20 +21,22 @@ const CASES = [
   'unimplemented_method', 'unimplemented_service', 'rpc_soak',
 ];
 
-describe.skipIf(isSkipped('gRPC’s interop suite', client, server))('gRPC’s own client and server through two proxies', () => {
+const skipped = isSkipped('gRPC’s interop suite', client, server);
+
+describe.skipIf(skipped).each([['mutual TLS on the port', false], ['HBONE', true]])('gRPC’s own client and server through two proxies, by %s', (_, tunnelled) => {
   let mesh: TestMesh;
   let app: ChildProcess;
 
   beforeAll(async () => {
-    const [appPort, port] = [await freePort(), await freePort()];
+    const [appPort, port, hbone] = [await freePort(), await freePort(), await freePort()];
     app = spawn(pathOf(server), ['--port', String(appPort)], { stdio: 'ignore' });
     mesh = await TestMesh.start();
     const caller = baseEntries(mesh.operator.ca.root);
     addWorkload(caller, 'shop', 'web', { outbound: [{ protocol: 'http', listen: `unix:${mesh.socketPath('out')}` }] });
     // The client cannot be told an authority, and to a Unix socket it says this one.
-    addService(caller, 'shop', 'localhost', 'grpc', [{ port, spiffeId: workloadUri('pay', 'interop') }]);
+    addService(caller, 'shop', 'localhost', 'grpc', [{ port, address: ADDRESS, spiffeId: workloadUri('pay', 'interop'), hbone: tunnelled ? hbone : null }]);
     const callee = baseEntries(mesh.operator.ca.root);
-    addWorkload(callee, 'pay', 'interop', { inbound: [{ port, protocol: 'grpc', app: `127.0.0.1:${appPort}` }] }, { port });
+    addWorkload(callee, 'pay', 'interop', { address: ADDRESS, hbonePort: tunnelled ? hbone : 0, inbound: [{ port, protocol: 'grpc', app: `127.0.0.1:${appPort}` }] }, { port });
     await Promise.all([mesh.proxy('a'), mesh.proxy('b')]);
     await Promise.all([mesh.configure('a', caller), mesh.configure('b', callee)]);
     await until('the server to listen', () => isListening(appPort));
@@ -46,6 +51,11 @@ describe.skipIf(isSkipped('gRPC’s interop suite', client, server))('gRPC’s o
     const closed = new Promise((resolve) => child.once('close', resolve));
     const [output, code] = await Promise.all([text(child.stderr), closed]);
     expect({ code, output: code === 0 ? '' : output }).toEqual({ code: 0, output: '' });
+  });
+
+  it('had them carried as it says', async () => {
+    const tunnels = await mesh.metric('a', 'sallyport_proxy_hbone_connections{side="outbound"}');
+    expect(tunnels > 0).toBe(tunnelled);
   });
 });
 

@@ -1,12 +1,13 @@
-import type { Condition, Resource, Status } from '@sallyport/shared/resources';
+import type { Condition, Resource, Status, TrafficPolicy } from '@sallyport/shared/resources';
 import type { Programming } from '../push/hub.ts';
+import { targetsOf } from '../push/traffic.ts';
 import { type Referable, resolve } from './references.ts';
 
 type Verdict = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
 
 /** The status of an object that proxies run: Gateway API's Accepted, ResolvedRefs and Programmed. */
 export function policyStatus(object: Resource, known: Referable, progress: Programming, now: number): Status {
-  const verdicts = [accepted(), resolvedRefs(object, known), programmed(object, progress)];
+  const verdicts = [accepted(object, known), resolvedRefs(object, known), programmed(object, progress)];
   return {
     ...statusOf(object, verdicts, now),
     proxies: { target: progress.targets.length, acked: progress.acked.length, nacked: progress.nacked.length, ...(progress.pending.length > 0 ? { pending: [...progress.pending] } : {}) },
@@ -15,7 +16,7 @@ export function policyStatus(object: Resource, known: Referable, progress: Progr
 
 /** The status of an object that only the operator reads. */
 export function plainStatus(object: Resource, known: Referable, now: number): Status {
-  const verdicts = object.kind === 'ExpectedGraph' ? [accepted(), resolvedRefs(object, known)] : [accepted()];
+  const verdicts = object.kind === 'ExpectedGraph' ? [accepted(object, known), resolvedRefs(object, known)] : [accepted(object, known)];
   return statusOf(object, verdicts, now);
 }
 
@@ -26,8 +27,21 @@ function statusOf(object: Resource, verdicts: readonly Verdict[], now: number): 
 }
 
 /** What is stored passed its schema; what would not is refused before it is stored. */
-function accepted(): Verdict {
-  return { type: 'Accepted', status: 'True', reason: 'Accepted', message: 'the object is valid' };
+function accepted(object: Resource, known: Referable): Verdict {
+  const conflict = object.kind === 'TrafficPolicy' ? conflictOf(object, known) : null;
+  return conflict ?? { type: 'Accepted', status: 'True', reason: 'Accepted', message: 'the object is valid' };
+}
+
+/** GEP-713: a policy that lost to an older one is told so by `Accepted: False` with the reason `Conflicted`. */
+function conflictOf(policy: TrafficPolicy, { trafficRulers }: Referable): Verdict | null {
+  const targets = targetsOf(policy);
+  const lost = targets.flatMap((service) => {
+    const ruler = trafficRulers.get(service)?.metadata;
+    return ruler === undefined || ruler.name === policy.metadata.name ? [] : [`${service} is ruled by the older policy ${ruler.namespace ?? ''}/${ruler.name}`];
+  });
+  if (lost.length === 0) return null;
+  const all = lost.length === targets.length;
+  return { type: 'Accepted', status: all ? 'False' : 'True', reason: all ? 'Conflicted' : 'PartiallyConflicted', message: lost.join('; ') };
 }
 
 function resolvedRefs(object: Resource, known: Referable): Verdict {

@@ -4,10 +4,11 @@ import type { PushHub } from '../push/hub.ts';
 import type { ResourceCache } from '../store/cache.ts';
 import { keyOf, NotFoundError, type ResourceStore } from '../store/ports.ts';
 import { meshOf } from '../observe/mesh-state.ts';
+import { rulingPolicies } from '../push/traffic.ts';
 import { plainStatus, policyStatus } from './conditions.ts';
 import type { KeyState, Referable } from './references.ts';
 
-const PROGRAMMED_KINDS = { AuthorizationPolicy: 'authz', PeerAuthentication: 'peer', RequestAuthentication: 'authn', Workload: 'workload', Service: 'service' } as const;
+const PROGRAMMED_KINDS = { AuthorizationPolicy: 'authz', PeerAuthentication: 'peer', RequestAuthentication: 'authn', TrafficPolicy: 'traffic', Workload: 'workload', Service: 'service' } as const;
 const DEBOUNCE_MS = 200;
 
 export interface StatusOptions {
@@ -92,7 +93,8 @@ export class StatusController {
   #referable(): Referable {
     return {
       accounts: new Set(this.#cache.all('Workload').map(({ metadata, spec }) => `${metadata.namespace ?? ''}/${spec.serviceAccount}`)),
-      services: new Set(this.#cache.all('Service').map(({ metadata }) => `${metadata.namespace ?? ''}/${metadata.name}`)),
+      services: new Map(this.#cache.all('Service').map(({ metadata, spec }) => [`${metadata.namespace ?? ''}/${metadata.name}`, new Set(spec.ports.map(({ port }) => port))])),
+      trafficRulers: rulingPolicies(this.#cache.all('TrafficPolicy')),
       providers: new Set(meshOf(this.#cache, this.#options.trustDomain).spec.extensionProviders?.map(({ name }) => name)),
       keys: this.#options.keys,
     };

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { canonicalJson, selects, workloadSpiffeId } from '@sallyport/shared/mesh';
 import { attaches, type PolicyTarget } from '@sallyport/shared/policy';
 import { type ConfigEntry, keySourceOf, type PublicJwk, type ServiceConfig } from '@sallyport/shared/push';
-import { type AuthorizationPolicy, HBONE_PORT, type Mesh, type PeerAuthentication, type RequestAuthentication, type Resource, type Service, type Workload } from '@sallyport/shared/resources';
+import { type AuthorizationPolicy, HBONE_PORT, type Mesh, type PeerAuthentication, type RequestAuthentication, type Resource, type Service, type TrafficPolicy, type Workload } from '@sallyport/shared/resources';
 import { policyTargetOf, selectedWorkloads } from '../observe/mesh-state.ts';
+import { trafficEntries } from './traffic.ts';
 
 /** Everything that configuration is made from. */
 export interface World {
@@ -15,6 +16,7 @@ export interface World {
   readonly authorizationPolicies: readonly AuthorizationPolicy[];
   readonly peerAuthentications: readonly PeerAuthentication[];
   readonly requestAuthentications: readonly RequestAuthentication[];
+  readonly trafficPolicies: readonly TrafficPolicy[];
   /** Known keys by their source (`keySourceOf`). */
   readonly keys: ReadonlyMap<string, readonly PublicJwk[]>;
 }
@@ -33,6 +35,7 @@ export function snapshotFor(proxy: string, world: World): Map<string, NamedEntry
     ['bundle', { type: 'bundle', value: { trustDomain: world.trustDomain, roots: [...world.roots] } }],
     ...served.map((workload): [string, ConfigEntry] => [`workload/${idOf(workload)}`, workloadEntry(workload, world)]),
     ...world.services.map((service): [string, ConfigEntry] => [`service/${idOf(service)}`, { type: 'service', value: serviceConfig(service, world) }]),
+    ...trafficEntries(world.trafficPolicies, world.services, bare),
     ...policiesFor(served, world),
   ];
   return new Map(entries.map(([name, entry]) => [name, { name, entry, hash: hashOf(entry) }]));
@@ -92,6 +95,7 @@ function serviceConfig(service: Service, world: World): ServiceConfig {
         address: workload.spec.address,
         port: targetPort ?? port,
         spiffeId: workload.spec.proxy === undefined ? null : spiffeIdOf(workload, world),
+        ...(workload.spec.locality === undefined ? {} : { locality: workload.spec.locality }),
         hbone: hboneOf(workload),
       })),
     })),

@@ -6,6 +6,7 @@ import { PORT_PATTERN, portText } from './match.ts';
 import { meshSpec } from './mesh-spec.ts';
 import { API_VERSION, dnsLabel, objectMeta, port, selectorLabels, status, workloadSelector } from './meta.ts';
 import { requestAuthenticationSpec } from './request-authentication.ts';
+import { trafficPolicySpec } from './traffic-policy.ts';
 
 const protocol = z.enum(PORT_PROTOCOLS);
 const SPOKEN = '`http`: HTTP/1.1. `http2`, `grpc`: HTTP/2 without TLS. Callers of these may speak either version. `tcp`: bytes, and what the server says first. `tls`: the application’s own TLS, passed through. `auto`: told by the first bytes of each connection, and TCP when none come.';
@@ -20,6 +21,12 @@ const localEndpoint = z
 
 const listen = localEndpoint.describe('Where the proxy takes the workload’s calls: `unix:/path` or a loopback `host:port`.');
 
+/** Istio's and Envoy's locality: what `localityLbSetting` of a TrafficPolicy compares. */
+export const locality = z.strictObject({
+  region: dnsLabel.describe('Region, such as `eu-west`.'),
+  zone: dnsLabel.optional().describe('Zone within the region.'),
+}).describe('Where it runs. Traffic policies may prefer endpoints that are near.');
+
 /** Where a workload's proxy takes HBONE unless it says otherwise: Istio's port. */
 export const HBONE_PORT = 15_008;
 
@@ -27,6 +34,7 @@ export const workloadSpec = z.strictObject({
   serviceAccount: dnsLabel.describe('Service account of the workload: the last part of its identity.'),
   proxy: dnsLabel.optional().describe('Name of the proxy that serves this workload. Absent: known, but outside the mesh.'),
   address: z.union([z.ipv4(), z.ipv6()]).describe('The address at which peers reach it.'),
+  locality: locality.optional(),
   inbound: z
     .array(z.strictObject({
       port: port.describe('Port at which peers reach it.'),
@@ -114,6 +122,7 @@ export const service = resource('Service', serviceSpec);
 export const peerAuthentication = resource('PeerAuthentication', peerAuthenticationSpec);
 export const authorizationPolicy = resource('AuthorizationPolicy', authorizationPolicySpec);
 export const requestAuthentication = resource('RequestAuthentication', requestAuthenticationSpec);
+export const trafficPolicy = resource('TrafficPolicy', trafficPolicySpec);
 export const expectedGraph = resource('ExpectedGraph', expectedGraphSpec);
 
 export type Mesh = z.infer<typeof mesh>;
@@ -122,6 +131,7 @@ export type Service = z.infer<typeof service>;
 export type PeerAuthentication = z.infer<typeof peerAuthentication>;
 export type AuthorizationPolicy = z.infer<typeof authorizationPolicy>;
 export type RequestAuthentication = z.infer<typeof requestAuthentication>;
+export type TrafficPolicy = z.infer<typeof trafficPolicy>;
 export type ExpectedGraph = z.infer<typeof expectedGraph>;
 export type MtlsMode = z.infer<typeof mtlsMode>;
 
@@ -133,6 +143,7 @@ export const KINDS = {
   PeerAuthentication: { schema: peerAuthentication, plural: 'peerauthentications', short: 'pa', namespaced: true },
   AuthorizationPolicy: { schema: authorizationPolicy, plural: 'authorizationpolicies', short: 'ap', namespaced: true },
   RequestAuthentication: { schema: requestAuthentication, plural: 'requestauthentications', short: 'ra', namespaced: true },
+  TrafficPolicy: { schema: trafficPolicy, plural: 'trafficpolicies', short: 'tp', namespaced: true },
   ExpectedGraph: { schema: expectedGraph, plural: 'expectedgraphs', short: 'eg', namespaced: true },
 } as const;
 

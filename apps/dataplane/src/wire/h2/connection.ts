@@ -84,6 +84,11 @@ export class Connection<T> {
     return !closed && !isServer && !goAwayReceived && acceptUpTo < 0 && ownStreams < peer.maxStreams && lastOwnStream < MAX_STREAM_ID - 1;
   }
 
+  /** True when the peer said that it takes extended CONNECT, RFC 8441 §3: "A client … MUST NOT" send one otherwise. */
+  get canExtend(): boolean {
+    return this.#core.peer.extendedConnect;
+  }
+
   /** Client: begins a stream with a request; null when that is not possible now, or at all when the peer says goodbye. */
   open(fields: readonly Field[], end: boolean, owner: T | null = null): Stream<T> | null {
     if (!this.canOpen) return null;
