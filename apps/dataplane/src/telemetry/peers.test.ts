@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -67,6 +67,10 @@ describe('Prometheus', () => {
     expect(sample(text, 'sallyport_proxy_request_duration_seconds_bucket', { ...about, verdict: 'allowed', le: '+Inf' })).toBe(4);
     expect(sample(text, 'sallyport_proxy_request_duration_seconds_sum', { ...about, verdict: 'allowed' })).toBeGreaterThan(0);
     expect(sample(await metrics(a), 'sallyport_proxy_requests_total', { side: 'outbound', source: workloadUri('shop', 'web'), verdict: 'denied', code_class: '4xx' })).toBe(1);
+    const documented = readFileSync(join(import.meta.dirname, '../../../../docs/telemetry.md'), 'utf8');
+    const names = [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => `\`${name}\``);
+    expect(names.length).toBeGreaterThan(15);
+    expect(names.filter((name) => !documented.includes(name))).toEqual([]);
     skip(binary === null, 'no checker');
     for (const admin of [a, b]) expect(lintMetrics(binary ?? '', await metrics(admin))).toEqual([]);
     expect(lintMetrics(binary ?? '', '# HELP bad_total x\n# TYPE bad_total gauge\nbad_total 1\n')).not.toEqual([]);

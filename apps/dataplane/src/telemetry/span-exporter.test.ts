@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import http, { type RequestListener } from 'node:http';
+import http, { type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Server } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -41,13 +41,12 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-const listener: RequestListener = (req, res) => {
-  void text(req).then((body) => {
-    bodies.push(body);
-    const [status, answer, headers] = answers.shift() ?? [200, '{}'];
-    res.writeHead(status, headers).end(answer);
-  });
-};
+async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
+  bodies.push(await text(req));
+  const [status, body, headers] = answers.shift() ?? [200, '{}'];
+  res.writeHead(status, headers).end(body);
+}
+const listener: RequestListener = (req, res) => void answer(req, res);
 async function endpoint(server: http.Server = http.createServer(listener)): Promise<URL> {
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
