@@ -31,6 +31,8 @@ export class AccessLog {
   readonly #clock: Clock;
   readonly #proxy: string;
   readonly #writer: LineWriter;
+  #at = -1;
+  #text = '';
 
   /** @param to `stdout` or a file's path. @param sample share of the allowed calls; all others are always told. @throws Error naming the file that cannot be opened */
   constructor(to: string, sample: number, proxy: string, clock: Clock, log: Log) {
@@ -64,11 +66,18 @@ export class AccessLog {
   /** By hand: what is the same for every call of a series is made once, and numbers need no escaping. */
   #line(call: LoggedCall): string {
     const { event, series, startedAt, endedAt, traceId } = call;
-    const duration = startedAt === null ? 'null' : (endedAt - startedAt).toFixed(3);
-    const at = new Date(this.#clock.wall(endedAt)).toISOString();
+    const duration = startedAt === null ? null : Math.round((endedAt - startedAt) * 1000) / 1000;
+    const at = this.#timeText(this.#clock.wall(endedAt));
     const path = call.path === null ? 'null' : JSON.stringify(call.path.slice(0, MAX_PATH));
     series.logged ??= this.#common(series);
     return `{"log":"access","event":"${event}","time":"${at}",${series.logged},"path":${path},"status":${call.status || 'null'},"durationMs":${duration},"bytesReceived":${call.bytesReceived},"bytesSent":${call.bytesSent},"traceId":${traceId === null ? 'null' : `"${traceId}"`}}\n`;
+  }
+
+  /** Under load many calls end in the same millisecond. */
+  #timeText(at: number): string {
+    if (at !== this.#at) this.#text = new Date(at).toISOString();
+    this.#at = at;
+    return this.#text;
   }
 
   #common({ facts }: Series): string {

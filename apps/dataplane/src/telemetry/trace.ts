@@ -72,8 +72,9 @@ export class Tracer {
   }
 
   #start(): CallTrace {
-    const traceId = this.#random.take(16);
-    const spanId = this.#random.take(8);
+    const ids = this.#random.take(24);
+    const traceId = ids.slice(0, 32);
+    const spanId = ids.slice(32);
     const sampled = this.#threshold > 0 && Number.parseInt(traceId.slice(18), 16) < this.#threshold;
     return { traceId, header: `00-${traceId}-${spanId}-${hexFlags(sampled ? SAMPLED | RANDOM : RANDOM)}`, continued: false, spanId: sampled ? spanId : null, parentId: null };
   }
