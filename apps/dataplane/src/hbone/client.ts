@@ -36,17 +36,15 @@ export class HboneClient {
    * A stream to a workload whose proxy has proved its identity. Null when there is none to be had now: then mutual TLS on the
    * port itself, with the same check of the same identity, is what is left. Nothing is lost by that but speed.
    */
-  connect({ address, port, hbone, spiffeId }: HboneDestination, credentials: Credentials): Promise<HboneStream | null> {
-    const key = `${credentials.spiffeId} ${formatAddress({ host: address, port: hbone })} ${spiffeId}`;
-    let pool = this.#pools.get(key);
-    if (pool?.target.credentials !== credentials) {
-      // The same identity after it was taken away and given again.
-      void pool?.close(0);
-      this.#sweep();
-      pool = new Pool({ address: { host: address, port: hbone }, expected: spiffeId, credentials }, this.#log);
-      this.#pools.set(key, pool);
-    }
-    return pool.connect(formatAddress({ host: address, port }));
+  connect(destination: HboneDestination, credentials: Credentials): Promise<HboneStream | null> {
+    return this.#pool(destination, credentials).connect(authorityOf(destination));
+  }
+
+  /** Tells, each time it is asked, whether a stream could be had now: a link that came instead of one should go then. */
+  watch(destination: HboneDestination, credentials: Credentials): () => boolean {
+    const pool = this.#pool(destination, credentials);
+    const authority = authorityOf(destination);
+    return () => pool.available(authority);
   }
 
   /** Lets streams finish within `grace` ms, then breaks every connection. */
@@ -54,6 +52,18 @@ export class HboneClient {
     const closing = [...this.#pools.values()].map((pool) => pool.close(grace));
     this.#pools.clear();
     await Promise.all(closing);
+  }
+
+  #pool({ address, hbone, spiffeId }: HboneDestination, credentials: Credentials): Pool {
+    const key = `${credentials.spiffeId} ${formatAddress({ host: address, port: hbone })} ${spiffeId}`;
+    const known = this.#pools.get(key);
+    if (known?.target.credentials === credentials) return known;
+    // The same identity after it was taken away and given again.
+    void known?.close(0);
+    this.#sweep();
+    const pool = new Pool({ address: { host: address, port: hbone }, expected: spiffeId, credentials }, this.#log);
+    this.#pools.set(key, pool);
+    return pool;
   }
 
   /** Workloads come and go: pools that lead to nobody any more are forgotten. */
@@ -64,4 +74,8 @@ export class HboneClient {
       void pool.close(0);
     }
   }
+}
+
+function authorityOf({ address, port }: HboneDestination): string {
+  return formatAddress({ host: address, port });
 }

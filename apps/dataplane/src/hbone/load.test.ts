@@ -4,7 +4,10 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { workloadUri } from '../../test/certificates.ts';
 import { addService, addWorkload, baseEntries, type Entries, freePort, TestMesh, until } from '../../test/mesh.ts';
 
-const WORKERS = 4;
+const WORKERS = 3;
+/** Between the calls of a worker: there must be time for everything else on a busy machine. */
+const REST_MS = 10;
+const TEST_MS = 120_000;
 const HOSTS = { b: '127.0.0.31', c: '127.0.0.32' } as const;
 
 let mesh: TestMesh;
@@ -13,9 +16,9 @@ let servers: Map<string, Entries>;
 
 async function start(protocol: 'http' | 'tcp'): Promise<void> {
   mesh = await TestMesh.start();
-  // SVIDs that are renewed every second and never run out.
-  mesh.operator.lifetime = 40_000;
-  mesh.operator.renewShare = 0.025;
+  // SVIDs that are renewed every two seconds and never run out.
+  mesh.operator.lifetime = 200_000;
+  mesh.operator.renewShare = 0.01;
   const [port, hbone] = [await freePort(), await freePort()];
   const app = await (protocol === 'http' ? httpApp() : tcpApp());
   const listen = `unix:${mesh.socketPath('db')}`;
@@ -106,6 +109,7 @@ function load(call: () => Promise<boolean>): Load {
       const good = await call();
       counts.calls += 1;
       if (!good) counts.failed += 1;
+      await new Promise((resolve) => setTimeout(resolve, REST_MS));
     }
   };
   const workers = Promise.all(Array.from({ length: WORKERS }, worker));
@@ -123,35 +127,35 @@ async function more(running: Load, calls: number): Promise<void> {
   await until(`${calls} more calls`, () => running.calls >= before + calls);
 }
 
-const streamsOf = (proxy: string) => mesh.metric(proxy, 'sallyport_proxy_hbone_connections{side="inbound"}');
+const connectionsOf = (proxy: string) => mesh.metric(proxy, 'sallyport_proxy_hbone_connections{side="inbound"}');
 
 describe.each([['tcp', connection], ['http', post]] as const)('%s', (protocol, call) => {
   it('fails no call while SVIDs are renewed', async () => {
     await start(protocol);
     const running = load(call);
-    await until('HBONE to both', async () => (await streamsOf('b')) > 0 && (await streamsOf('c')) > 0);
+    await until('HBONE to both', async () => (await connectionsOf('b')) > 0 && (await connectionsOf('c')) > 0);
     const before = mesh.operator.issued;
     // Proxies and workloads of all three: two rounds at least.
     await until('renewals', () => mesh.operator.issued >= before + 12);
-    await more(running, 100);
+    await more(running, 30);
+    await until('HBONE still', async () => (await connectionsOf('b')) > 0);
     await running.stop();
     expect(running.failed).toBe(0);
-    expect(await streamsOf('b')).toBeGreaterThan(0);
-  });
+  }, TEST_MS);
 
   it('fails no call while proxies restart one after the other', async () => {
     await start(protocol);
     const running = load(call);
     for (const [name, entries] of servers) {
-      await until(`HBONE to ${name}`, async () => (await streamsOf(name)) > 0);
-      await more(running, 50);
+      await until(`HBONE to ${name}`, async () => (await connectionsOf(name)) > 0);
+      await more(running, 30);
       await mesh.stopProxy(name);
-      await more(running, 50);
+      await more(running, 30);
       await mesh.proxy(name);
       await mesh.configure(name, entries);
-      await more(running, 50);
+      await more(running, 30);
     }
     await running.stop();
     expect(running.failed).toBe(0);
-  });
+  }, TEST_MS);
 });

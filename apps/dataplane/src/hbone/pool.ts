@@ -33,6 +33,7 @@ export class Pool {
   readonly #refused = new Map<string, Holdoff>();
   #dialling: Promise<boolean> | null = null;
   #epoch = 0;
+  #closed = false;
 
   constructor(target: PoolTarget, log: Log) {
     this.target = target;
@@ -70,6 +71,16 @@ export class Pool {
     return null;
   }
 
+  /** True when a stream could be had at once. While it could not, a connection is made for later, as often as that is allowed. */
+  available(authority: string): boolean {
+    // Forgotten by its client: a new link asks another pool.
+    if (this.#closed) return true;
+    if (this.#refused.get(authority)?.waits) return false;
+    for (const tunnel of this.#tunnels) if (tunnel.free) return true;
+    if (!this.#holdoff.waits) this.#dialling ??= this.#withPatience();
+    return false;
+  }
+
   /** New calls get new connections; the present ones end with their streams. */
   retire(): void {
     this.#epoch += 1;
@@ -77,6 +88,7 @@ export class Pool {
   }
 
   async close(grace: number): Promise<void> {
+    this.#closed = true;
     this.#unsubscribe();
     this.retire();
     const end = Date.now() + grace;

@@ -240,6 +240,15 @@ it('shows a renewed SVID on new connections, while open streams finish on theirs
   expect(client.open.streams).toBe(1);
 });
 
+it('makes a connection for later while a link is there for want of one', async () => {
+  const available = client.watch(destination(), credentials);
+  expect(available()).toBe(false);
+  await until('a connection', available);
+  expect(client.open).toEqual({ connections: 1, streams: 0 });
+  expect((await joined()).ours.retiring).toBe(false);
+  expect(client.open.connections).toBe(1);
+});
+
 it('never shares a connection between identities', async () => {
   await stream();
   const other = credentialsOf(ca, workloadUri('shop', 'admin'));

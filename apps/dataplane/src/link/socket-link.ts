@@ -21,7 +21,8 @@ function flushDirty(): void {
 /** A {@link Link} over a socket of Node, which must allow half-open connections if its user wants them. */
 export class SocketLink implements Link {
   readonly socket: Socket;
-  readonly retiring = false;
+  /** Asked each time: a carrier that is there only for want of a better one retires when that is there. */
+  isRetiring: () => boolean = () => false;
   #user: LinkUser | null = null;
   #pending: Buffer[] = [];
   #pendingBytes = 0;
@@ -35,6 +36,10 @@ export class SocketLink implements Link {
     socket.on('error', (error) => {
       this.#error ??= error;
     });
+  }
+
+  get retiring(): boolean {
+    return this.isRetiring();
   }
 
   get remoteAddress(): string | undefined {

@@ -16,6 +16,13 @@ type Endpoint = ServiceConfig['ports'][number]['endpoints'][number];
 export async function dialEndpoint(endpoint: Endpoint, credentials: Credentials, tunnels: HboneClient, allowHalfOpen: boolean): Promise<Link> {
   const { address, port, spiffeId, hbone } = endpoint;
   if (spiffeId === null) return dialPlaintext({ host: address, port }, allowHalfOpen);
-  const stream = hbone === null ? null : await tunnels.connect({ address, port, hbone, spiffeId }, credentials);
-  return stream ?? dialMesh({ host: address, port }, spiffeId, credentials, allowHalfOpen);
+  const direct = () => dialMesh({ host: address, port }, spiffeId, credentials, allowHalfOpen);
+  if (hbone === null) return direct();
+  const destination = { address, port, hbone, spiffeId };
+  const stream = await tunnels.connect(destination, credentials);
+  if (stream !== null) return stream;
+  const link = await direct();
+  // A pool keeps links for an hour: without this a slow first handshake would keep its calls from HBONE for as long.
+  link.isRetiring = tunnels.watch(destination, credentials);
+  return link;
 }
