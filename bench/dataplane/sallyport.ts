@@ -1,0 +1,84 @@
+import type { ChildProcess } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { TRUST_DOMAIN, workloadUri } from '../../apps/dataplane/test/certificates.ts';
+import { addPeerMode, addPolicy, addService, addWorkload, baseEntries, type Entries, freePort, until } from '../../apps/dataplane/test/mesh.ts';
+import { API, type Lab, roomOf } from './lab.ts';
+import { familyOf, lastWords } from './processes.ts';
+import { type Deployment, rulesOf, type Target } from './target.ts';
+
+const MAIN = join(import.meta.dirname, '../../apps/dataplane/src/main.ts');
+/** More rules than one policy is meant to have go into several. */
+const RULES_A_POLICY = 100;
+
+const principal = (account: string) => workloadUri('shop', account).slice('spiffe://'.length);
+
+/** Our own proxy: two processes by their real entry point, enrolled at and configured by the operator's stand-in. */
+export const sallyport: Target = { name: 'sallyport', missing: null, deploy };
+
+async function deploy(lab: Lab, rules: number): Promise<Deployment> {
+  const [http, tcp, plain, plainTcp] = [await freePort(), await freePort(), await freePort(), await freePort()];
+  const { root } = lab.mesh.operator.ca;
+  const [client, server] = [`client-${rules}`, `server-${rules}`];
+  lab.mesh.operator.configure(client, clientEntries(root, { http, tcp, plain, plainTcp }));
+  lab.mesh.operator.configure(server, serverEntries(root, lab, { http, tcp }, rules));
+  const children = [await start(lab, client), await start(lab, server)] as const;
+  const doors = {
+    plain: { h1: plain, h2: plain, grpc: plain, tcp: plainTcp },
+    mtls: { h1: http, h2: http, grpc: http, tcp },
+  };
+  return { doors, client: familyOf(children[0]), server: familyOf(children[1]) };
+}
+
+function clientEntries(root: string, ports: { http: number; tcp: number; plain: number; plainTcp: number }): Entries {
+  const entries = baseEntries(root);
+  addWorkload(entries, 'shop', 'web', {
+    outbound: [
+      { protocol: 'http', listen: `127.0.0.1:${ports.plain}` },
+      { protocol: 'tcp', listen: `127.0.0.1:${ports.plainTcp}`, service: 'bulk', namespace: 'pay', port: 80 },
+    ],
+  });
+  addService(entries, 'pay', 'api', 'http', [{ port: ports.http, spiffeId: API }]);
+  addService(entries, 'pay', 'bulk', 'tcp', [{ port: ports.tcp, spiffeId: API }]);
+  return entries;
+}
+
+function serverEntries(root: string, lab: Lab, ports: { http: number; tcp: number }, count: number): Entries {
+  const entries = baseEntries(root);
+  addWorkload(entries, 'pay', 'api', {
+    inbound: [
+      { port: ports.http, protocol: 'http', app: `127.0.0.1:${lab.app}` },
+      { port: ports.tcp, protocol: 'tcp', app: `127.0.0.1:${lab.bulk}` },
+    ],
+  }, { port: ports.http });
+  addPeerMode(entries, 'pay', 'STRICT');
+  const rules = rulesOf(count).map(({ account, prefix }) => ({
+    from: [{ source: { principals: [principal(account)] } }],
+    to: [{ operation: { paths: [`${prefix}*`] } }],
+  }));
+  for (let at = 0; at < rules.length; at += RULES_A_POLICY) addPolicy(entries, 'pay', `allow-${at}`, { action: 'ALLOW', rules: rules.slice(at, at + RULES_A_POLICY) });
+  // Bytes have no path: the identity alone decides.
+  if (count > 0) addPolicy(entries, 'pay', 'allow-bulk', { action: 'ALLOW', rules: [{ from: [{ source: { principals: [principal('web')] } }], to: [{ operation: { ports: [String(ports.tcp)] } }] }] });
+  return entries;
+}
+
+/** `BENCH_NODE_OPTIONS` reaches the proxies, e.g. `--cpu-prof --cpu-prof-dir=…`: a profile is written when they end. */
+async function start(lab: Lab, proxy: string): Promise<ChildProcess> {
+  const { joinUrl, streamUrl, stateDir, bootstrapBundleFile } = lab.mesh.config(proxy);
+  const tokenFile = join(roomOf(lab, `sallyport-${proxy}`), 'token');
+  writeFileSync(tokenFile, lab.mesh.operator.token(proxy));
+  const log = join(lab.directory, `sallyport-${proxy}.log`);
+  const child = lab.processes.start('proxy', process.execPath, [MAIN], log, {
+    PATH: process.env['PATH'], NODE_OPTIONS: process.env['BENCH_NODE_OPTIONS'] ?? '',
+    SALLYPORT_PROXY: proxy, SALLYPORT_ROLE: 'sidecar', SALLYPORT_TRUST_DOMAIN: TRUST_DOMAIN, SALLYPORT_JOIN_URL: joinUrl.href, SALLYPORT_STREAM_URL: streamUrl.href,
+    SALLYPORT_BOOTSTRAP_BUNDLE_FILE: bootstrapBundleFile, SALLYPORT_STATE_DIR: stateDir, SALLYPORT_JOIN_TOKEN_FILE: tokenFile,
+  });
+  const { reports } = lab.mesh.operator;
+  const own = `/proxy/${proxy}`;
+  // A report that names the workload's SVID comes from a proxy that is configured and ready.
+  await until(`${proxy} to be ready`, () => {
+    if (child.exitCode !== null) throw new Error(`the proxy ended: ${lastWords(log)}`);
+    return reports.some(({ svids }) => svids.length === 2 && svids.some(({ spiffeId }) => spiffeId.endsWith(own)));
+  });
+  return child;
+}
