@@ -5,6 +5,7 @@ import { ConfigStream } from './config-stream/config-stream.ts';
 import { OperatorLink } from './config-stream/operator-link.ts';
 import { SavedConfigFile } from './config-stream/saved-config.ts';
 import { Authorizers } from './ext-authz/authorizers.ts';
+import { HboneClient } from './hbone/client.ts';
 import { InboundHttp } from './http/inbound.ts';
 import { OutboundHttp } from './http/outbound.ts';
 import { Identities } from './identity/identities.ts';
@@ -22,6 +23,8 @@ import { Reporter } from './telemetry/reporter.ts';
 /** The operator speaks at least every 10 s; three times that is silence. */
 const STREAM_IDLE_MS = 30_000;
 const DRAIN_MS = 5_000;
+/** Calls are over by then: this is for the goodbye. */
+const TUNNELS_END_MS = 500;
 const LAST_REPORT_MS = 3_000;
 const RETRY_SAVED_MS = 2_000;
 
@@ -41,6 +44,7 @@ export class Proxy {
   readonly #saved: SavedConfigFile;
   readonly #authorizers = new Authorizers();
   readonly #listeners: Listeners;
+  readonly #tunnels: HboneClient;
   readonly #reporter: Reporter;
   readonly #metrics: Metrics;
   #stream: ConfigStream | null = null;
@@ -62,8 +66,10 @@ export class Proxy {
       configAge: () => this.#configAge(),
       svids: () => this.#identities.held(),
       pendingReports: () => this.#reporter.pending,
+      tunnels: () => ({ inbound: this.#listeners.tunnels, outbound: this.#tunnels.open }),
     });
     const recorder = new Recorder(counter, this.#metrics, log);
+    this.#tunnels = new HboneClient(log);
     this.#listeners = this.#createListeners(recorder);
     this.#reporter = new Reporter({
       link: this.#link,
@@ -116,6 +122,7 @@ export class Proxy {
     this.#stopping = true;
     await this.#stream?.stop();
     await this.#listeners.close(DRAIN_MS);
+    await this.#tunnels.close(TUNNELS_END_MS);
     await this.#reporter.stop(LAST_REPORT_MS);
     await this.#identities.stop();
     this.#link.close();
@@ -128,9 +135,10 @@ export class Proxy {
     return new Listeners({
       trustDomain: this.#config.trustDomain,
       recorder,
+      log: this.#log,
       credentialsOf: (workload) => this.#identities.credentialsOf(workload),
       createHandler: (target) => (target().protocol === 'http' ? new InboundHttp(target, recorder, this.#authorizers) : new InboundTcp(target, recorder, this.#authorizers)),
-      createOutbound: (target) => (target().spec.protocol === 'http' ? new OutboundHttp(target, recorder) : new OutboundTcp(target, recorder)),
+      createOutbound: (target) => (target().spec.protocol === 'http' ? new OutboundHttp(target, recorder) : new OutboundTcp(target, recorder, this.#tunnels)),
     });
   }
 

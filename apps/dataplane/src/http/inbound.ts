@@ -4,6 +4,7 @@ import { formatAddress } from '../listener/address.ts';
 import { dialPlaintext } from '../listener/dial.ts';
 import { type InboundHandler, type InboundTarget, inboundFacts, type PeerConnection } from '../listener/inbound-port.ts';
 import type { Authorizers } from '../ext-authz/authorizers.ts';
+import { SocketLink } from '../link/socket-link.ts';
 import { OpenCalls } from '../tcp/open-calls.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
@@ -52,8 +53,10 @@ export class InboundHttp implements InboundHandler {
   }
 
   accept(connection: PeerConnection): void {
-    this.#peers.set(connection.socket, connection);
-    this.#server.accept(connection.socket);
+    if (!(connection.link instanceof SocketLink)) return connection.link.destroy();
+    const { socket } = connection.link;
+    this.#peers.set(socket, connection);
+    this.#server.accept(socket);
   }
 
   recheck(): void {
@@ -128,7 +131,7 @@ export class InboundHttp implements InboundHandler {
       upgrade,
       switched: (client, upstream) => {
         this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: trace.traceId });
-        this.#switched.join(client, upstream, facts, peer.retireAt, () => this.#stillAllowed(call));
+        this.#switched.join(new SocketLink(client as Socket), new SocketLink(upstream as Socket), facts, peer.retireAt, () => this.#stillAllowed(call));
         // What changed while the application made up its mind was not asked about yet.
         if (this.#target() !== target) this.#switched.recheck();
       },
@@ -148,7 +151,7 @@ export class InboundHttp implements InboundHandler {
     const address = formatAddress(app);
     if (this.#app?.address !== address) {
       this.#app?.agent.retire();
-      this.#app = { address, agent: new PooledAgent(() => dialPlaintext(app, false)) };
+      this.#app = { address, agent: new PooledAgent(async () => (await dialPlaintext(app, false)).socket) };
     }
     return this.#app.agent;
   }

@@ -4,6 +4,8 @@ import { FLOW_REASONS, type FlowReason } from '@sallyport/shared/mesh';
 import { normalizePath } from '@sallyport/shared/policy';
 import { DialError } from '../listener/dial.ts';
 import { type OutboundHandler, outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
+import type { Link } from '../link/link.ts';
+import { SocketLink } from '../link/socket-link.ts';
 import { OpenCalls } from '../tcp/open-calls.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
@@ -52,8 +54,8 @@ export class OutboundHttp implements OutboundHandler {
     });
   }
 
-  accept(socket: Socket): void {
-    this.#server.accept(socket);
+  accept(link: Link): void {
+    this.#server.accept((link as SocketLink).socket);
   }
 
   refresh(): void {
@@ -143,7 +145,7 @@ export class OutboundHttp implements OutboundHandler {
       upgrade,
       switched: (client, upstream) => {
         this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: trace.traceId });
-        this.#switched.join(client, upstream, facts, Date.now() + MAX_AGE_MS, () => Promise.resolve(true));
+        this.#switched.join(new SocketLink(client as Socket), new SocketLink(upstream as Socket), facts, Date.now() + MAX_AGE_MS, () => Promise.resolve(true));
       },
     };
   }

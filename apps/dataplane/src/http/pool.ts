@@ -1,12 +1,13 @@
-import type { Socket } from 'node:net';
 import type { Credentials } from '../identity/credentials.ts';
 import { formatAddress } from '../listener/address.ts';
 import { dialMesh, dialPlaintext } from '../listener/dial.ts';
+import type { Link } from '../link/link.ts';
+import type { SocketLink } from '../link/socket-link.ts';
 import { PooledAgent } from './agents.ts';
 import type { Endpoint } from './route.ts';
 
 /** Connects to an endpoint: mutual TLS when it has an identity, plaintext when it is outside the mesh. @throws DialError */
-export function dialEndpoint(endpoint: Endpoint, credentials: Credentials, allowHalfOpen: boolean): Promise<Socket> {
+export function dialEndpoint(endpoint: Endpoint, credentials: Credentials, allowHalfOpen: boolean): Promise<Link> {
   const address = { host: endpoint.address, port: endpoint.port };
   if (endpoint.spiffeId === null) return dialPlaintext(address, allowHalfOpen);
   return dialMesh(address, endpoint.spiffeId, credentials, allowHalfOpen);
@@ -21,7 +22,7 @@ export class EndpointPools {
     const key = keyOf(endpoint, credentials);
     const known = this.#agents.get(key);
     if (known) return known;
-    const agent = new PooledAgent(() => dialEndpoint(endpoint, credentials, false));
+    const agent = new PooledAgent(async () => ((await dialEndpoint(endpoint, credentials, false)) as SocketLink).socket);
     this.#agents.set(key, agent);
     return agent;
   }

@@ -27,7 +27,7 @@ export function questionAbout({ peer, id, method, host, size, headers }: JudgedR
   const claimed = workload.authentication?.outputs;
   const sound = claimed === undefined ? headers : headers.filter(([name]) => !claimed.has(name.toLowerCase()));
   return {
-    source: { principal: peer.principal, ip: peer.ip, port: peer.socket.remotePort ?? 0 },
+    source: { principal: peer.principal, ip: peer.ip, port: peer.link.remotePort ?? 0 },
     destination: { principal: workload.spiffeId, ip: peer.localIp, port },
     http: { id, method, target: asked, host, size, headers: setHeaders(sound, own) },
   };

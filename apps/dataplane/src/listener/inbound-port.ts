@@ -1,19 +1,19 @@
 import type { Socket } from 'node:net';
-import tls from 'node:tls';
 import type { FlowReason, FlowVerdict, MtlsState } from '@sallyport/shared/mesh';
 import { type EffectiveMtls, effectiveMtls } from '@sallyport/shared/policy';
 import type { ServedWorkload } from '../authz/snapshot.ts';
 import type { Credentials } from '../identity/credentials.ts';
-import { workloadIdentity } from '../identity/peer.ts';
+import type { Link } from '../link/link.ts';
+import { SocketLink } from '../link/socket-link.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
 import type { Address } from './address.ts';
 import { GatedServer } from './gated-server.ts';
+import { retirement } from './retirement.ts';
 import { sniff } from './sniff.ts';
+import { plainIp, TlsPeers } from './tls-peers.ts';
 
 const SNIFF_MS = 10_000;
-const HANDSHAKE_MS = 10_000;
-const MAX_AGE_MS = 3_600_000;
 
 /** What an inbound port serves at present. Replaced as a whole by each configuration. */
 export interface InboundTarget {
@@ -27,7 +27,8 @@ export interface InboundTarget {
 
 /** An accepted connection whose peer is established: verified, or plaintext where that is allowed. */
 export interface PeerConnection {
-  readonly socket: Socket;
+  /** A socket, or a stream of an HBONE connection. */
+  readonly link: Link;
   /** Verified SPIFFE ID; null for plaintext. */
   readonly principal: string | null;
   readonly ip: string;
@@ -58,8 +59,7 @@ export class InboundPort {
   readonly #plaintext = new Set<Socket>();
   #target: InboundTarget;
   #handler: InboundHandler;
-  #tls: tls.Server | null = null;
-  #unsubscribe: () => void = () => undefined;
+  readonly #peers: TlsPeers;
 
   constructor(address: Address, target: InboundTarget, options: InboundPortOptions) {
     this.#options = options;
@@ -71,14 +71,32 @@ export class InboundPort {
         options.recorder.defect(error);
       });
     });
-    this.#follow(target.credentials);
+    this.#peers = new TlsPeers(target.credentials, {
+      trustDomain: options.trustDomain,
+      alpn: null,
+      verified: (socket, principal, ip) => this.#hand(socket, principal, ip),
+      refused: (ip, reason) => options.recorder.handshakeRefused(this.#facts(ip, 'unknown', 'failed', 'peer-not-verified', null), reason),
+    });
+  }
+
+  /**
+   * False for a port that takes plaintext only. There a stream of HBONE is refused like TLS on the port itself: policy must
+   * see the same peer however it came, and DISABLE says that it sees none that is verified.
+   */
+  get takesVerified(): boolean {
+    return this.#mode().mode !== 'DISABLE';
+  }
+
+  /** Takes a stream of an HBONE connection, whose peer is verified. */
+  accept(connection: PeerConnection): void {
+    this.#handler.accept(connection);
   }
 
   /** Serves by a new configuration from now on; what it forbids ends at once. */
   update(target: InboundTarget): void {
     const before = this.#target;
     this.#target = target;
-    if (target.credentials !== before.credentials) this.#follow(target.credentials);
+    if (target.credentials !== before.credentials) this.#peers.follow(target.credentials);
     if (target.protocol !== before.protocol) {
       void this.#handler.close(0);
       this.#handler = this.#options.createHandler(() => this.#target);
@@ -90,7 +108,7 @@ export class InboundPort {
   /** Stops accepting, finishes what is in flight within `grace` ms, then breaks the rest. */
   async close(grace: number): Promise<void> {
     this.server.stop();
-    this.#unsubscribe();
+    this.#peers.stop();
     await this.#handler.close(grace);
     this.server.destroy();
   }
@@ -118,61 +136,13 @@ export class InboundPort {
   }
 
   #secure(raw: Socket, ip: string): void {
-    const server = this.#tlsServer();
-    if (server) {
-      server.emit('connection', raw);
-      return;
-    }
+    if (this.#peers.secure(raw)) return;
     this.#count(ip, 'unknown', 'failed', 'no-config', null);
     raw.destroy();
   }
 
-  /** Always `tls.Server`: a bare TLSSocket does not enforce client certificates (research/identity-pki.md §3c). */
-  #tlsServer(): tls.Server | null {
-    if (this.#tls) return this.#tls;
-    const options = this.#target.credentials.options();
-    if (!options) return null;
-    const server = tls.createServer({ ...options, requestCert: true, rejectUnauthorized: true, handshakeTimeout: HANDSHAKE_MS });
-    server.on('secureConnection', (socket) => this.#verified(socket));
-    server.on('tlsClientError', (error, socket) => this.#refused(socket, error));
-    this.#tls = server;
-    return server;
-  }
-
-  #follow(credentials: Credentials): void {
-    this.#unsubscribe();
-    const renew = () => {
-      const options = credentials.options();
-      if (options) this.#tls?.setSecureContext(options);
-      else this.#tls = null;
-    };
-    this.#unsubscribe = credentials.onChange(renew);
-    renew();
-  }
-
-  #verified(socket: tls.TLSSocket): void {
-    socket.on('error', () => undefined);
-    const ip = plainIp(socket.remoteAddress);
-    try {
-      const id = workloadIdentity(socket, this.#options.trustDomain);
-      this.#hand(socket, id.uri, ip);
-    } catch (error) {
-      socket.destroy();
-      this.#options.recorder.handshakeRefused(this.#facts(ip, 'unknown', 'failed', 'peer-not-verified', null), (error as Error).message);
-    }
-  }
-
-  #refused(socket: tls.TLSSocket, error: NodeJS.ErrnoException): void {
-    const reason = refusalReason(socket, error);
-    socket.destroy();
-    // A peer that went away in the middle proves nothing and was not refused.
-    if (reason === null) return;
-    this.#options.recorder.handshakeRefused(this.#facts(addressOf(socket), 'unknown', 'failed', 'peer-not-verified', null), reason);
-  }
-
   #hand(socket: Socket, principal: string | null, ip: string): void {
-    const retireAt = Date.now() + MAX_AGE_MS * (0.9 + Math.random() * 0.2);
-    this.#handler.accept({ socket, principal, ip, localIp: plainIp(socket.localAddress), retireAt });
+    this.#handler.accept({ link: new SocketLink(socket), principal, ip, localIp: plainIp(socket.localAddress), retireAt: retirement() });
   }
 
   #count(ip: string, mtls: MtlsState, verdict: FlowVerdict, reason: FlowReason, policy: string | null): void {
@@ -186,7 +156,7 @@ export class InboundPort {
 }
 
 /** Facts of a call to `target`, as allowed and without HTTP parts: callers overwrite what differs. */
-export function inboundFacts({ workload, port, protocol }: InboundTarget, principal: string | null, ip: string): FlowFacts {
+export function inboundFacts({ workload, port, protocol }: Pick<InboundTarget, 'workload' | 'port' | 'protocol'>, principal: string | null, ip: string): FlowFacts {
   return {
     side: 'inbound',
     source: { principal, ip },
@@ -199,23 +169,4 @@ export function inboundFacts({ workload, port, protocol }: InboundTarget, princi
     reason: null,
     policy: null,
   };
-}
-
-/** Why OpenSSL or Node refused the peer, or null when the peer merely left. */
-function refusalReason(socket: tls.TLSSocket, error: NodeJS.ErrnoException): string | null {
-  // Node destroys a socket whose chain fails and reports a reset; the reason stays here.
-  const verification = socket.authorizationError as Error | string | null;
-  if (verification) return `certificate chain: ${verification instanceof Error ? verification.message : verification}`;
-  if (error.code === 'ECONNRESET' || error.code === 'EPIPE' || error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') return null;
-  return (error.code ?? error.message).slice(0, 200);
-}
-
-/** The peer's address; after the socket was destroyed only the wrapped one remembers it (no public way in Node 24). */
-function addressOf(socket: tls.TLSSocket): string {
-  const wrapped = (socket as { _parent?: Socket | null })._parent;
-  return plainIp(socket.remoteAddress ?? wrapped?.remoteAddress);
-}
-
-function plainIp(address: string | undefined): string {
-  return (address ?? 'unknown').replace(/^::ffff:(?=\d+\.)/, '');
 }

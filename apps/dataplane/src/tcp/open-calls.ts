@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream';
+import type { Link } from '../link/link.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
 import { type Splice, splice } from './splice.ts';
@@ -19,7 +19,7 @@ export class OpenCalls {
    * Joins the two sides until one ends, `retireAt` (ms since the epoch) passes, or {@link recheck} finds it forbidden.
    * The bytes go to `facts`, whose call is counted already.
    */
-  join(source: Duplex, destination: Duplex, facts: FlowFacts, retireAt: number, allowed: Recheck): void {
+  join(source: Link, destination: Link, facts: FlowFacts, retireAt: number, allowed: Recheck): void {
     const joined = splice(source, destination);
     const flush = () => {
       const { received, sent } = joined.take();

@@ -7,6 +7,12 @@ export interface MetricSources {
   readonly configAge: () => number | null;
   readonly svids: () => readonly HeldSvid[];
   readonly pendingReports: () => number;
+  readonly tunnels: () => { readonly inbound: OpenTunnels; readonly outbound: OpenTunnels };
+}
+
+interface OpenTunnels {
+  readonly connections: number;
+  readonly streams: number;
 }
 
 /** A workload may ask for any name, so that destinations have no bound of their own. */
@@ -129,4 +135,17 @@ function defineGauges(sources: MetricSources, registers: Registry[]): void {
       this.set(sources.pendingReports());
     },
   });
+  for (const what of ['connections', 'streams'] as const) {
+    void new Gauge({
+      name: `sallyport_proxy_hbone_${what}`,
+      help: `Open HBONE ${what}: inbound from other proxies, outbound to them.`,
+      labelNames: ['side'],
+      registers,
+      collect() {
+        const { inbound, outbound } = sources.tunnels();
+        this.set({ side: 'inbound' }, inbound[what]);
+        this.set({ side: 'outbound' }, outbound[what]);
+      },
+    });
+  }
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { canonicalJson, selects, workloadSpiffeId } from '@sallyport/shared/mesh';
 import { attaches, type PolicyTarget } from '@sallyport/shared/policy';
 import { type ConfigEntry, keySourceOf, type PublicJwk, type ServiceConfig } from '@sallyport/shared/push';
-import type { AuthorizationPolicy, Mesh, PeerAuthentication, RequestAuthentication, Resource, Service, Workload } from '@sallyport/shared/resources';
+import { type AuthorizationPolicy, HBONE_PORT, type Mesh, type PeerAuthentication, type RequestAuthentication, type Resource, type Service, type Workload } from '@sallyport/shared/resources';
 import { policyTargetOf, selectedWorkloads } from '../observe/mesh-state.ts';
 
 /** Everything that configuration is made from. */
@@ -92,9 +92,15 @@ function serviceConfig(service: Service, world: World): ServiceConfig {
         address: workload.spec.address,
         port: targetPort ?? port,
         spiffeId: workload.spec.proxy === undefined ? null : spiffeIdOf(workload, world),
+        hbone: hboneOf(workload),
       })),
     })),
   };
+}
+
+/** Only a proxy takes HBONE. */
+function hboneOf({ spec: { proxy, hbonePort = HBONE_PORT } }: Workload): number | null {
+  return proxy === undefined || hbonePort === 0 ? null : hbonePort;
 }
 
 function spiffeIdOf(workload: Workload, world: World): string {

@@ -70,6 +70,8 @@ const endpoint = z.strictObject({
   port: z.int(),
   /** The SPIFFE ID that must answer; null for a workload outside the mesh, which is called in plaintext. */
   spiffeId: z.string().nullable(),
+  /** Port of the address at which its proxy takes HBONE; null for none. Saved configurations of before 0.2 have none. */
+  hbone: z.int().min(1).max(65_535).nullable().default(null),
 });
 const serviceConfig = z.strictObject({
   namespace: name,

@@ -18,6 +18,9 @@ const localEndpoint = z
 
 const listen = localEndpoint.describe('Where the proxy takes the workload’s calls: `unix:/path` or a loopback `host:port`.');
 
+/** Where a workload's proxy takes HBONE unless it says otherwise: Istio's port. */
+export const HBONE_PORT = 15_008;
+
 export const workloadSpec = z.strictObject({
   serviceAccount: dnsLabel.describe('Service account of the workload: the last part of its identity.'),
   proxy: dnsLabel.optional().describe('Name of the proxy that serves this workload. Absent: known, but outside the mesh.'),
@@ -47,6 +50,8 @@ export const workloadSpec = z.strictObject({
     .max(64)
     .default([])
     .describe('Where the workload’s own calls enter its proxy.'),
+  hbonePort: z.int().min(0).max(65_535).optional()
+    .describe('Port of its address at which its proxy takes HBONE from other proxies. Absent: 15008. 0: none; then, as where the port is taken, calls come by mutual TLS on its own ports. Workloads that share an address need different ones.'),
 }).describe('One running application with its identity, its address and its ports.');
 
 export const serviceSpec = z.strictObject({
