@@ -11,26 +11,29 @@ const MAIN = join(import.meta.dirname, '../../apps/dataplane/src/main.ts');
 /** More rules than one policy is meant to have go into several. */
 const RULES_A_POLICY = 100;
 
+/** `plain…` are the caller's doors, the others the service's. */
+type Ports = Readonly<Record<'http' | 'tcp' | 'hbone' | 'plain' | 'plainTcp', number>>;
+
 const principal = (account: string) => workloadUri('shop', account).slice('spiffe://'.length);
 
 /** Our own proxy: two processes by their real entry point, enrolled at and configured by the operator's stand-in. */
 export const sallyport: Target = { name: 'sallyport', missing: null, deploy };
 
 async function deploy(lab: Lab, rules: number): Promise<Deployment> {
-  const [http, tcp, plain, plainTcp] = [await freePort(), await freePort(), await freePort(), await freePort()];
+  const ports: Ports = { http: await freePort(), tcp: await freePort(), hbone: await freePort(), plain: await freePort(), plainTcp: await freePort() };
   const { root } = lab.mesh.operator.ca;
   const [client, server] = [`client-${rules}`, `server-${rules}`];
-  lab.mesh.operator.configure(client, clientEntries(root, { http, tcp, plain, plainTcp }));
-  lab.mesh.operator.configure(server, serverEntries(root, lab, { http, tcp }, rules));
+  lab.mesh.operator.configure(client, clientEntries(root, ports));
+  lab.mesh.operator.configure(server, serverEntries(root, lab, ports, rules));
   const children = [await start(lab, client), await start(lab, server)] as const;
   const doors = {
-    plain: { h1: plain, h2: plain, grpc: plain, tcp: plainTcp },
-    mtls: { h1: http, h2: http, grpc: http, tcp },
+    plain: { h1: ports.plain, h2: ports.plain, grpc: ports.plain, tcp: ports.plainTcp },
+    mtls: { h1: ports.http, h2: ports.http, grpc: ports.http, tcp: ports.tcp },
   };
   return { doors, client: familyOf(children[0]), server: familyOf(children[1]) };
 }
 
-function clientEntries(root: string, ports: { http: number; tcp: number; plain: number; plainTcp: number }): Entries {
+function clientEntries(root: string, ports: Ports): Entries {
   const entries = baseEntries(root);
   addWorkload(entries, 'shop', 'web', {
     outbound: [
@@ -38,14 +41,15 @@ function clientEntries(root: string, ports: { http: number; tcp: number; plain: 
       { protocol: 'tcp', listen: `127.0.0.1:${ports.plainTcp}`, service: 'bulk', namespace: 'pay', port: 80 },
     ],
   });
-  addService(entries, 'pay', 'api', 'http', [{ port: ports.http, spiffeId: API }]);
-  addService(entries, 'pay', 'bulk', 'tcp', [{ port: ports.tcp, spiffeId: API }]);
+  addService(entries, 'pay', 'api', 'http', [{ port: ports.http, spiffeId: API, hbone: ports.hbone }]);
+  addService(entries, 'pay', 'bulk', 'tcp', [{ port: ports.tcp, spiffeId: API, hbone: ports.hbone }]);
   return entries;
 }
 
-function serverEntries(root: string, lab: Lab, ports: { http: number; tcp: number }, count: number): Entries {
+function serverEntries(root: string, lab: Lab, ports: Ports, count: number): Entries {
   const entries = baseEntries(root);
   addWorkload(entries, 'pay', 'api', {
+    hbonePort: ports.hbone,
     inbound: [
       { port: ports.http, protocol: 'http', app: `127.0.0.1:${lab.app}` },
       { port: ports.tcp, protocol: 'tcp', app: `127.0.0.1:${lab.bulk}` },
