@@ -10,6 +10,7 @@ import { InboundHttp } from './http/inbound.ts';
 import { OutboundHttp } from './http/outbound.ts';
 import { Identities } from './identity/identities.ts';
 import { prepareStateDirectory } from './identity/state-dir.ts';
+import { inboundHandler } from './listener/inbound-sniffed.ts';
 import { Listeners } from './listener/listeners.ts';
 import { InboundTcp } from './tcp/inbound.ts';
 import { OutboundTcp } from './tcp/outbound.ts';
@@ -137,7 +138,7 @@ export class Proxy {
       recorder,
       log: this.#log,
       credentialsOf: (workload) => this.#identities.credentialsOf(workload),
-      createHandler: (target) => (target().protocol === 'http' ? new InboundHttp(target, recorder, this.#authorizers) : new InboundTcp(target, recorder, this.#authorizers)),
+      createHandler: (target) => inboundHandler(target, recorder, (of) => new InboundHttp(of, recorder, this.#authorizers), (of) => new InboundTcp(of, recorder, this.#authorizers)),
       createOutbound: (target) => (target().spec.protocol === 'http' ? new OutboundHttp(target, recorder) : new OutboundTcp(target, recorder, this.#tunnels)),
     });
   }

@@ -5,7 +5,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import type { Flow, ShadowCount } from '@sallyport/shared/mesh';
+import type { Flow, PortProtocol, ShadowCount } from '@sallyport/shared/mesh';
 import { type ConfigEntry, readKeySet, type ReportRequest } from '@sallyport/shared/push';
 import { API_VERSION, KINDS, type Workload } from '@sallyport/shared/resources';
 import type { ProxyConfig } from '../src/config.ts';
@@ -169,7 +169,7 @@ export interface TestEndpoint {
   readonly hbone?: number | null;
 }
 
-export function addService(entries: Entries, namespace: string, name: string, protocol: 'http' | 'tcp', endpoints: readonly TestEndpoint[]): void {
+export function addService(entries: Entries, namespace: string, name: string, protocol: PortProtocol, endpoints: readonly TestEndpoint[]): void {
   const full = endpoints.map(({ port, spiffeId, address = '127.0.0.1', hbone = null }) => ({ workload: name, address, port, spiffeId, hbone }));
   entries.set(`service/${namespace}/${name}`, { type: 'service', value: { namespace, name, ports: [{ port: 80, protocol, endpoints: full }] } });
 }

@@ -60,10 +60,9 @@ interface Load {
 }
 
 function load(): Load {
-  let going = true;
-  const counts = { calls: 0, failed: 0 };
+  const counts = { calls: 0, failed: 0, going: true };
   const worker = async () => {
-    while (going) {
+    while (counts.going) {
       const good = await call();
       counts.calls += 1;
       if (!good) counts.failed += 1;
@@ -72,7 +71,7 @@ function load(): Load {
   const workers = Promise.all(Array.from({ length: WORKERS }, worker));
   return Object.assign(counts, {
     stop: async () => {
-      going = false;
+      counts.going = false;
       await workers;
     },
   });

@@ -100,6 +100,7 @@ it('takes calls to a STRICT port, and none to one that takes plaintext only', as
   const socket = net.connect(mesh.socketPath('db')).on('error', () => undefined);
   await until('the log', () => mesh.logs.some(({ reason }) => reason === 'the proxy answers 403'));
   socket.destroy();
+  expect(countOf(await mesh.flows('b'), ({ verdict, mtls }) => verdict === 'allowed' && mtls === 'mutual')).toBe(1);
 });
 
 it('goes by mutual TLS on the port when nobody answers there, and when the wrong identity does', async () => {

@@ -1,5 +1,6 @@
 import type { TLSSocket } from 'node:tls';
 import type { Credentials } from '../identity/credentials.ts';
+import type { Link } from '../link/link.ts';
 import { type Address, formatAddress } from '../listener/address.ts';
 import { DialError, dialMesh } from '../listener/dial.ts';
 import { retirement } from '../listener/retirement.ts';
@@ -31,6 +32,7 @@ export class Pool {
   readonly #holdoff = new Holdoff();
   readonly #refused = new Map<string, Holdoff>();
   #dialling: Promise<boolean> | null = null;
+  #epoch = 0;
 
   constructor(target: PoolTarget, log: Log) {
     this.target = target;
@@ -70,6 +72,7 @@ export class Pool {
 
   /** New calls get new connections; the present ones end with their streams. */
   retire(): void {
+    this.#epoch += 1;
     for (const tunnel of this.#tunnels) tunnel.retire();
   }
 
@@ -110,8 +113,7 @@ export class Pool {
         link.destroy();
         throw new DialError('upstream-unreachable', 'the peer does not speak HTTP/2');
       }
-      const tunnel: Tunnel = new Tunnel(link, 'client', { retireAt: retirement(), idle: IDLE_S }, { onClosed: () => this.#tunnels.delete(tunnel) });
-      this.#tunnels.add(tunnel);
+      await this.#keep(link);
       this.#holdoff.succeeded();
       return true;
     } catch (error) {
@@ -121,6 +123,17 @@ export class Pool {
       this.#log.info({ address: formatAddress(address), expected, reason: error.message }, 'no HBONE connection; calls go by mutual TLS on the service’s port');
       return false;
     }
+  }
+
+  async #keep(link: Link): Promise<void> {
+    const epoch = this.#epoch;
+    const tunnel: Tunnel = new Tunnel(link, 'client', { retireAt: retirement(), idle: IDLE_S }, { onClosed: () => this.#tunnels.delete(tunnel) });
+    // Its SETTINGS say how many streams it takes: before them nobody knows.
+    await tunnel.heard();
+    if (tunnel.retiring) throw new DialError('upstream-unreachable', 'the connection ended before its first answer');
+    this.#tunnels.add(tunnel);
+    // What it was made with is not what is to be shown any more.
+    if (epoch !== this.#epoch) tunnel.retire();
   }
 
   #remember(authority: string, reason: string): null {

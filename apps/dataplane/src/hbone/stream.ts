@@ -77,6 +77,7 @@ export class HboneStream implements Link, StreamOwner {
     this.#settle();
   }
 
+  /** As {@link end}, and what the peer still sends is thrown away. */
   destroySoon(): void {
     if (this.#closeWhenSent || this.#closed) return;
     this.#closeWhenSent = true;
@@ -86,12 +87,17 @@ export class HboneStream implements Link, StreamOwner {
     this.#linger();
   }
 
-  /** RFC 9113 §8.5: "A proxy treats any error in the TCP connection … as a stream error of type CONNECT_ERROR"; ours are no errors but orders, so CANCEL. */
-  destroy(): void {
+  /**
+   * Without `reset` as a socket closes: with a good end if all was sent. Resets without need would use up what the peer
+   * allows of them (`wire/h2/budgets.ts`), and a pool that lets go of its idle links must not cost others their connection.
+   */
+  destroy(reset = false): void {
     if (this.#closed) return;
     this.#discard();
-    this.#tunnel.connection.reset(this.#stream, ERROR.CANCEL);
+    if (reset || this.#stream.queued > 0) this.#tunnel.connection.reset(this.#stream, ERROR.CANCEL);
+    else this.#tunnel.connection.write(this.#stream, NOTHING, true);
     this.#close(null);
+    this.#linger();
   }
 
   pause(): void {
@@ -111,7 +117,7 @@ export class HboneStream implements Link, StreamOwner {
   onData(data: Buffer, end: boolean): void {
     if (end) this.#ended = true;
     if (data.length > 0) this.#arrived.push(data);
-    if (this.#closeWhenSent) this.#discard();
+    if (this.#closeWhenSent || this.#closed) this.#discard();
     this.#deliver();
   }
 
@@ -119,6 +125,7 @@ export class HboneStream implements Link, StreamOwner {
     // RFC 9113 §8.1: after a complete answer NO_ERROR only asks to stop sending: what was received is not to be thrown away.
     if (code === ERROR.NO_ERROR && this.#ended) return this.#deliver();
     this.#discard();
+    this.#stopLingering();
     this.#close(Object.assign(new Error(`the peer reset the stream (HTTP/2 error ${code})`), { code: 'ECONNRESET' }));
   }
 
@@ -159,13 +166,23 @@ export class HboneStream implements Link, StreamOwner {
 
   /** Both sides ended, and ours was told. */
   #settle(): void {
-    if (this.#endTold && this.#stream.closed) this.#close(null);
+    if (!this.#stream.closed) return;
+    this.#stopLingering();
+    if (this.#endTold) this.#close(null);
   }
 
+  /** The peer may still send until it has seen our end; what comes is thrown away, and in the end the stream is reset. */
   #linger(): void {
-    if (this.#timer || this.#closed || !this.#stream.localEnded) return;
-    this.#timer = setTimeout(() => this.destroy(), LINGER_MS);
+    if (this.#timer || this.#stream.closed || !this.#stream.localEnded) return;
+    this.#timer = setTimeout(() => {
+      this.#tunnel.connection.reset(this.#stream, ERROR.CANCEL);
+      this.#close(null);
+    }, LINGER_MS);
     this.#timer.unref();
+  }
+
+  #stopLingering(): void {
+    if (this.#timer) clearTimeout(this.#timer);
   }
 
   /** Bytes that nobody will read go back to the windows. */
@@ -177,7 +194,6 @@ export class HboneStream implements Link, StreamOwner {
     if (this.#closed) return;
     this.#closed = true;
     this.#error = error;
-    if (this.#timer) clearTimeout(this.#timer);
     this.#onGone();
     queueMicrotask(() => this.#tellClosed());
   }

@@ -78,10 +78,38 @@ it('tells a broken stream as an error to the other side', async () => {
   const { ours, mine, their } = await joined();
   ours.write(Buffer.from('half'));
   await until('the bytes', () => their.bytes === 4);
-  ours.destroy();
+  ours.destroy(true);
   await until('both closes', () => mine.closed && their.closed);
   expect([mine.closed?.error, their.ended]).toEqual([null, false]);
   expect(their.closed?.error).toMatchObject({ code: 'ECONNRESET' });
+});
+
+it('lets go of a thousand idle streams without a reset', async () => {
+  const streams = [];
+  for (let i = 0; i < 4; i += 1) {
+    streams.push(...(await Promise.all(Array.from({ length: 250 }, stream))));
+    // As a pool lets go of its idle links, and as the other side's server answers that.
+    for (const { link } of ends.splice(0)) {
+      const user = new Collector();
+      user.onEnd = () => link.destroy();
+      link.attach(user);
+    }
+    for (const each of streams.splice(0)) each.destroy();
+    await until('no stream', () => client.open.streams === 0);
+  }
+  expect(client.open.connections).toBe(1);
+  const { ours, their } = await joined();
+  ours.write(Buffer.from('x'));
+  await until('the bytes', () => their.bytes === 1);
+});
+
+it('resets what it did not send to the end when it is closed at once', async () => {
+  const { ours, theirs, their } = await joined();
+  theirs.pause();
+  while (ours.write(Buffer.alloc(100_000)));
+  ours.destroy();
+  await until('the close', () => their.closed);
+  expect([their.ended, their.closed?.error]).toEqual([false, expect.objectContaining({ code: 'ECONNRESET' })]);
 });
 
 it('closes both ways after everything was sent, also on a peer that does not end', async () => {
@@ -207,7 +235,7 @@ it('shows a renewed SVID on new connections, while open streams finish on theirs
   expect(client.open.connections).toBe(2);
   ours.write(Buffer.from('still here'));
   await until('the bytes', () => their.bytes === 10);
-  ours.destroy();
+  ours.destroy(true);
   await until('the end of the old one', () => client.open.connections === 1);
   expect(client.open.streams).toBe(1);
 });

@@ -3,7 +3,7 @@ import { Connection, ERROR, type MessageHead, type Options, type Stream } from '
 
 /** What each stream may hold that its reader did not take yet, in each direction. */
 const STREAM_WINDOW = 256 * 1024;
-export const MAX_STREAMS = 256;
+const MAX_STREAMS = 256;
 /** As much as all streams together may hold: a reader that stands still must never stop the others. */
 const CONNECTION_WINDOW = STREAM_WINDOW * MAX_STREAMS;
 const PING_AFTER_S = 15;

@@ -2,8 +2,8 @@ import type { Credentials } from '../identity/credentials.ts';
 import { formatAddress } from '../listener/address.ts';
 import { dialMesh, dialPlaintext } from '../listener/dial.ts';
 import type { Link } from '../link/link.ts';
-import type { SocketLink } from '../link/socket-link.ts';
-import { PooledAgent } from './agents.ts';
+import type { UpstreamPool } from './exchange.ts';
+import { Http1Pool } from './http1-pool.ts';
 import type { Endpoint } from './route.ts';
 
 /** Connects to an endpoint: mutual TLS when it has an identity, plaintext when it is outside the mesh. @throws DialError */
@@ -13,18 +13,16 @@ export function dialEndpoint(endpoint: Endpoint, credentials: Credentials, allow
   return dialMesh(address, endpoint.spiffeId, credentials, allowHalfOpen);
 }
 
-/** Keep-alive pools of one workload, one for each endpoint: identities never share a connection. */
+/** Pools of one workload, one for each endpoint: identities never share a connection. */
 export class EndpointPools {
-  readonly #agents = new Map<string, PooledAgent>();
+  readonly #pools = new Map<string, UpstreamPool>();
+  /** The same by what is at hand: a configuration keeps its endpoints' objects, and making keys costs more than a call should. */
+  #known = new WeakMap<Endpoint, UpstreamPool>();
+  #credentials: Credentials | null = null;
   #turn = 0;
 
-  agentFor(endpoint: Endpoint, credentials: Credentials): PooledAgent {
-    const key = keyOf(endpoint, credentials);
-    const known = this.#agents.get(key);
-    if (known) return known;
-    const agent = new PooledAgent(async () => ((await dialEndpoint(endpoint, credentials, false)) as SocketLink).socket);
-    this.#agents.set(key, agent);
-    return agent;
+  poolFor(endpoint: Endpoint, credentials: Credentials): UpstreamPool {
+    return this.#find(endpoint, credentials) ?? this.#create(endpoint, credentials);
   }
 
   /** The endpoint with the fewest requests in flight; equals take turns. Null when there is none but `except`. */
@@ -35,7 +33,7 @@ export class EndpointPools {
     for (let i = 0; i < endpoints.length; i += 1) {
       const endpoint = endpoints[(i + this.#turn) % endpoints.length];
       if (!endpoint || endpoint === except) continue;
-      const load = this.#agents.get(keyOf(endpoint, credentials))?.load ?? 0;
+      const load = this.#find(endpoint, credentials)?.load ?? 0;
       if (load < bestLoad) {
         best = endpoint;
         bestLoad = load;
@@ -47,16 +45,36 @@ export class EndpointPools {
   /** Retires the pools of endpoints that are not in `wanted` any more. */
   keep(wanted: readonly Endpoint[], credentials: Credentials): void {
     const keys = new Set(wanted.map((endpoint) => keyOf(endpoint, credentials)));
-    for (const [key, agent] of this.#agents) {
+    for (const [key, pool] of this.#pools) {
       if (keys.has(key)) continue;
-      agent.retire();
-      this.#agents.delete(key);
+      pool.retire();
+      this.#pools.delete(key);
     }
+    this.#known = new WeakMap();
   }
 
   retire(): void {
-    for (const agent of this.#agents.values()) agent.retire();
-    this.#agents.clear();
+    for (const pool of this.#pools.values()) pool.retire();
+    this.#pools.clear();
+    this.#known = new WeakMap();
+  }
+
+  #find(endpoint: Endpoint, credentials: Credentials): UpstreamPool | undefined {
+    if (credentials !== this.#credentials) {
+      this.#credentials = credentials;
+      this.#known = new WeakMap();
+    }
+    const known = this.#known.get(endpoint);
+    if (known) return known;
+    const pool = this.#pools.get(keyOf(endpoint, credentials));
+    if (pool) this.#known.set(endpoint, pool);
+    return pool;
+  }
+
+  #create(endpoint: Endpoint, credentials: Credentials): UpstreamPool {
+    const pool = new Http1Pool(() => dialEndpoint(endpoint, credentials, false));
+    this.#pools.set(keyOf(endpoint, credentials), pool);
+    return pool;
   }
 }
 

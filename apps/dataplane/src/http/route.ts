@@ -1,3 +1,4 @@
+import { decidedAs } from '@sallyport/shared/mesh';
 import type { ServiceConfig } from '@sallyport/shared/push';
 
 export type ServicePort = ServiceConfig['ports'][number];
@@ -22,7 +23,7 @@ export function readHost(host: string, ownNamespace: string): RequestedService |
 
 /** The HTTP port that is meant: the named one; else 80; else the first. Null when the service has none such. */
 export function httpPort(service: ServiceConfig, port: number | null): ServicePort | null {
-  const ports = service.ports.filter(({ protocol }) => protocol === 'http');
+  const ports = service.ports.filter(({ protocol }) => decidedAs(protocol).includes('http'));
   if (port !== null) return ports.find((candidate) => candidate.port === port) ?? null;
   return ports.find((candidate) => candidate.port === 80) ?? ports[0] ?? null;
 }

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { FlowReason, FlowVerdict, MtlsState } from '@sallyport/shared/mesh';
+import { decidedAs, type FlowReason, type FlowVerdict, type MtlsState, type PortProtocol } from '@sallyport/shared/mesh';
 import { type EffectiveMtls, effectiveMtls } from '@sallyport/shared/policy';
 import type { ServedWorkload } from '../authz/snapshot.ts';
 import type { Credentials } from '../identity/credentials.ts';
@@ -19,7 +19,7 @@ const SNIFF_MS = 10_000;
 export interface InboundTarget {
   readonly workload: ServedWorkload;
   readonly port: number;
-  readonly protocol: 'http' | 'tcp';
+  readonly protocol: PortProtocol;
   /** Where the application listens. */
   readonly app: Address;
   readonly credentials: Credentials;
@@ -33,6 +33,8 @@ export interface PeerConnection {
   readonly principal: string | null;
   readonly ip: string;
   readonly localIp: string;
+  /** The name that the application's own TLS asks for; absent when there is none. */
+  readonly sni?: string;
   /** When it has lived long enough (ms since the epoch): peers are authenticated once, so connections must end. */
   readonly retireAt: number;
 }
@@ -120,14 +122,16 @@ export class InboundPort {
   async #serve(raw: Socket): Promise<void> {
     const ip = plainIp(raw.remoteAddress);
     // DISABLE takes bytes as they are: a protocol in which the server speaks first would stall at a sniff.
-    const first = this.#mode().mode === 'DISABLE' ? 'plaintext' : await sniff(raw, SNIFF_MS);
+    const first = this.#mode().mode === 'DISABLE' ? 'plaintext' : await sniff(raw, SNIFF_MS, isOwnTlsExpected(this.#target.protocol));
     // The mode of this moment, not of before the wait.
     const { mode, policy } = this.#mode();
+    // Where plaintext is not taken TLS is the mesh's, whatever name it asks for.
+    if (first === 'tls-with-name' && mode === 'STRICT') return this.#secure(raw, ip);
     if (first === 'tls' && mode !== 'DISABLE') return this.#secure(raw, ip);
-    const serverMaySpeakFirst = first === 'silent' && this.#target.protocol === 'tcp';
+    const serverMaySpeakFirst = first === 'silent' && decidedAs(this.#target.protocol).includes('tcp');
     if (first === 'plaintext' && mode === 'STRICT') {
       this.#count(ip, 'plaintext', 'denied', 'plaintext-refused', policy);
-    } else if (first === 'plaintext' || first === 'tls' || (serverMaySpeakFirst && mode !== 'STRICT')) {
+    } else if (first === 'plaintext' || first === 'tls' || first === 'tls-with-name' || (serverMaySpeakFirst && mode !== 'STRICT')) {
       this.#plaintext.add(raw);
       raw.once('close', () => this.#plaintext.delete(raw));
       return this.#hand(raw, null, ip);
@@ -161,7 +165,7 @@ export function inboundFacts({ workload, port, protocol }: Pick<InboundTarget, '
     side: 'inbound',
     source: { principal, ip },
     destination: { namespace: workload.namespace, workload: workload.name, service: workload.serviceByPort.get(port) ?? null, port },
-    protocol,
+    protocol: decidedAs(protocol)[0],
     method: null,
     path: null,
     mtls: principal === null ? 'plaintext' : 'mutual',
@@ -169,4 +173,12 @@ export function inboundFacts({ workload, port, protocol }: Pick<InboundTarget, '
     reason: null,
     policy: null,
   };
+}
+
+/**
+ * On such a port TLS may be the application's own. Peers of the mesh ask for no name (they are known by SPIFFE ID), so
+ * whoever asks for one there means the application.
+ */
+function isOwnTlsExpected(protocol: PortProtocol): boolean {
+  return protocol === 'tls' || protocol === 'auto';
 }

@@ -77,7 +77,7 @@ export class InboundTcp implements InboundHandler {
       const target = this.#target();
       const { workload, port } = target;
       const source = { principal: peer.principal, ip: peer.ip };
-      const decision = decide(workload.policy, { protocol: 'tcp', source, destination: { ip: peer.localIp, port } });
+      const decision = decide(workload.policy, { protocol: 'tcp', source, destination: { ip: peer.localIp, port }, ...(peer.sni === undefined ? {} : { sni: peer.sni }) });
       const facts: FlowFacts = { ...inboundFacts(target, peer.principal, peer.ip), policy: decision.policy };
       const reason = decision.effect === 'ASK' ? await this.#ask(decision, peer, target) : decision.reason;
       const current = this.#target() === target;

@@ -47,6 +47,7 @@ export class Metrics {
     this.#handshakes = new Counter({ name: 'sallyport_proxy_handshakes_refused_total', help: 'TLS handshakes refused at inbound ports.', registers });
     this.#shadows = new Counter({ name: 'sallyport_proxy_shadow_matches_total', help: 'Calls that a DryRun or AUDIT policy matched, which decided nothing.', labelNames: ['policy', 'action'], registers });
     defineGauges(sources, registers);
+    defineTunnelGauges(sources, registers);
   }
 
   /** The series that calls with these facts belong to. When there are too many, destinations fall together. */
@@ -135,6 +136,9 @@ function defineGauges(sources: MetricSources, registers: Registry[]): void {
       this.set(sources.pendingReports());
     },
   });
+}
+
+function defineTunnelGauges(sources: MetricSources, registers: Registry[]): void {
   for (const what of ['connections', 'streams'] as const) {
     void new Gauge({
       name: `sallyport_proxy_hbone_${what}`,

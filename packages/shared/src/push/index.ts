@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type DenyEvent, FLOW_REASONS, type Flow, type ShadowCount } from '../mesh/index.ts';
+import { type DenyEvent, FLOW_REASONS, type Flow, PORT_PROTOCOLS, type ShadowCount } from '../mesh/index.ts';
 import { authorizationPolicy, mesh, peerAuthentication, requestAuthentication, workload } from '../resources/index.ts';
 import { MAX_KEYS, publicJwk } from './key-set.ts';
 
@@ -77,7 +77,7 @@ const serviceConfig = z.strictObject({
   namespace: name,
   name,
   ports: z.array(
-    z.strictObject({ port: z.int(), protocol: z.enum(['http', 'tcp']), endpoints: z.array(endpoint).max(5000) }),
+    z.strictObject({ port: z.int(), protocol: z.enum(PORT_PROTOCOLS), endpoints: z.array(endpoint).max(5000) }),
   ),
 });
 

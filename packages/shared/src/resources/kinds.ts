@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PORT_PROTOCOLS } from '../mesh/index.ts';
 import { authorizationPolicySpec } from './authorization-policy.ts';
 import { atMost } from './checks.ts';
 import { PORT_PATTERN, portText } from './match.ts';
@@ -6,7 +7,8 @@ import { meshSpec } from './mesh-spec.ts';
 import { API_VERSION, dnsLabel, objectMeta, port, selectorLabels, status, workloadSelector } from './meta.ts';
 import { requestAuthenticationSpec } from './request-authentication.ts';
 
-const protocol = z.enum(['http', 'tcp']);
+const protocol = z.enum(PORT_PROTOCOLS);
+const SPOKEN = '`http`: HTTP/1.1. `http2`, `grpc`: HTTP/2 without TLS. Callers of these may speak either version. `tcp`: bytes, and what the server says first. `tls`: the application’s own TLS, passed through. `auto`: told by the first bytes of each connection, and TCP when none come.';
 /** Where a proxy finds or offers a local application: a Unix socket or a loopback address. */
 const localEndpoint = z
   .string()
@@ -28,7 +30,7 @@ export const workloadSpec = z.strictObject({
   inbound: z
     .array(z.strictObject({
       port: port.describe('Port at which peers reach it.'),
-      protocol: protocol.describe('What is spoken on it. Only `http` knows methods, paths and tokens.'),
+      protocol: protocol.describe(`What the application speaks on it. ${SPOKEN} Methods, paths and tokens are known for HTTP and gRPC alone.`),
       app: localEndpoint.describe('Where the application listens: `unix:/path` or a loopback `host:port`.'),
     }))
     .max(64)
@@ -37,7 +39,7 @@ export const workloadSpec = z.strictObject({
   outbound: z
     .array(
       z.discriminatedUnion('protocol', [
-        z.strictObject({ protocol: z.literal('http').describe('`http`: routed by the Host header. `tcp`: goes to one service.'), listen }),
+        z.strictObject({ protocol: z.literal('http').describe('`http`: HTTP/1.1 or HTTP/2, routed by host. `tcp`: goes to one service.'), listen }),
         z.strictObject({
           protocol: z.literal('tcp'),
           listen,
@@ -61,7 +63,7 @@ export const serviceSpec = z.strictObject({
       name: dnsLabel.optional().describe('Name of the port.'),
       port: port.describe('Port that clients use.'),
       targetPort: port.optional().describe('Port of the workload; absent: the same.'),
-      protocol: protocol.default('http').describe('What is spoken on it.'),
+      protocol: protocol.default('http').describe(`What is spoken on it. ${SPOKEN}`),
     }))
     .min(1)
     .max(64)

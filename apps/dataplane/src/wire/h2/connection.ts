@@ -17,12 +17,14 @@ import type { Stream } from './stream.ts';
  */
 export class Connection<T> {
   readonly #core: Core<T>;
+  readonly #receiver: Receiver<T>;
   readonly #reader: FrameReader;
 
   constructor(options: Pick<Options, 'role'> & Partial<Options>, handler: Handler<T>) {
     const core = new Core<T>({ ...DEFAULTS, ...options }, handler);
     this.#core = core;
-    this.#reader = new FrameReader(new Receiver(core), core.isServer);
+    this.#receiver = new Receiver(core);
+    this.#reader = new FrameReader(this.#receiver, core.isServer);
   }
 
   /** Sends the preface and our settings. To be called first. */
@@ -60,6 +62,16 @@ export class Connection<T> {
   /** Bytes that {@link takeOutput} would give. */
   get pendingBytes(): number {
     return this.#core.output.bytes;
+  }
+
+  /** Frames that began to come, so far. */
+  get framesReceived(): number {
+    return this.#receiver.frames;
+  }
+
+  /** True while the peer has begun to say something (its preface, a head) and not finished: it must not take for ever. */
+  get waitsForRest(): boolean {
+    return this.#receiver.frames === 0 || this.#receiver.blocks.openFor > 0 || this.#reader.waitsForRest;
   }
 
   get streamCount(): number {
