@@ -7,6 +7,8 @@ import { OutgoingCall } from './h2-outgoing.ts';
 
 /** Connections to one place: each carries as many calls as the other side lets it. */
 const MAX_CONNECTIONS = 32;
+/** Calls that wait for one of them. More than these would wait in vain. */
+const MAX_WAITING = 4_096;
 /** Peers are authenticated once, so the age of a connection is bounded (with jitter). */
 const MAX_AGE_MS = 3_600_000;
 
@@ -52,6 +54,7 @@ export class H2Pool implements UpstreamPool {
   }
 
   #wait(call: OutgoingCall): void {
+    if (this.#waiting.length >= MAX_WAITING) return queueMicrotask(() => call.fail(new Error('too many calls wait for a connection'), true));
     this.#waiting.push(call);
     if (this.#dialing === 0) this.#connect();
   }

@@ -8,10 +8,12 @@ import type { Recorder } from '../telemetry/recorder.ts';
 import { compileRemoval, type Removal } from '../wire/index.ts';
 import type { UpstreamPool } from './exchange.ts';
 import { RESERVED } from './forward.ts';
+import { H2Pool } from './h2-pool.ts';
 import { Http1Pool } from './http1-pool.ts';
 import { HttpServer } from './http-server.ts';
 import { InboundCall, InboundPeer, type InboundService } from './inbound-call.ts';
 import { Judge } from './judge.ts';
+import { versionTo } from './route.ts';
 
 /** What follows from a target, made once for all its calls. */
 interface Prepared {
@@ -74,12 +76,18 @@ export class InboundHttp implements InboundHandler, InboundService {
     const address = formatAddress(app);
     const same = before?.address === address;
     if (!same) before?.pool.retire();
-    const pool = before !== null && same ? before.pool : new Http1Pool(() => dialPlaintext(app, false));
+    const pool = before !== null && same ? before.pool : this.#createPool(target);
     // As a trailer, what only we may say would be read by some as if it were a header.
     const outputs = workload.authentication?.outputs;
     const trailers = outputs === undefined ? RESERVED : compileRemoval([...RESERVED.names, ...outputs], RESERVED.prefixes);
     this.#prepared = { target, address, pool, trailers };
     return this.#prepared;
+  }
+
+  /** Handlers are made anew when a port's protocol changes, so a pool's version never does. */
+  #createPool({ app, protocol }: InboundTarget): UpstreamPool {
+    const dial = () => dialPlaintext(app, false);
+    return versionTo(protocol, '1.1') === 2 ? new H2Pool(dial, (error) => this.recorder.defect(error)) : new Http1Pool(dial);
   }
 
   #malformed({ principal, ip }: PeerConnection): void {

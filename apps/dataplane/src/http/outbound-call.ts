@@ -11,7 +11,7 @@ import type { Downstream, Edits, ResponseMessage } from './exchange.ts';
 import { forward, type ForwardOutcome, type ForwardUser, type Hop, RESERVED } from './forward.ts';
 import { refuse } from './own-response.ts';
 import type { EndpointPools } from './pool.ts';
-import type { Endpoint, ServicePort } from './route.ts';
+import { type Endpoint, type HttpVersion, type ServicePort, versionTo } from './route.ts';
 import { type Trace, traceOf } from './trace.ts';
 
 const MAX_AGE_MS = 3_600_000;
@@ -34,7 +34,7 @@ export interface Route {
 /** What all calls of a workload share. */
 export interface OutboundService {
   readonly recorder: Recorder;
-  readonly pools: EndpointPools;
+  pools(version: HttpVersion): EndpointPools;
   readonly switched: OpenCalls;
   readonly closing: boolean;
 }
@@ -45,6 +45,7 @@ export class OutboundCall implements ForwardUser {
   readonly #target: OutboundTarget;
   readonly #call: Downstream;
   readonly #trace: Trace;
+  #version: HttpVersion = 1;
   #route: Route | null = null;
   #endpoint: Endpoint | null = null;
   #facts: FlowFacts | null = null;
@@ -60,7 +61,8 @@ export class OutboundCall implements ForwardUser {
   /** Tries one endpoint of the service and, when it took nothing of the request, once another. */
   carry(route: Route): void {
     const { destination, port } = route;
-    const endpoint = this.#service.pools.choose(port.endpoints, this.#target.credentials, null);
+    this.#version = versionTo(port.protocol, this.#call.request.version);
+    const endpoint = this.#pools.choose(port.endpoints, this.#target.credentials, null);
     if (endpoint === null) return this.fail(destination, 503, 'upstream-unreachable', 'the service has no endpoint');
     this.#route = route;
     this.#facts = this.#factsOf(destination, endpoint);
@@ -80,7 +82,7 @@ export class OutboundCall implements ForwardUser {
   again(error: Error): Hop | null {
     const first = this.#endpoint;
     const endpoints = this.#route?.port.endpoints ?? [];
-    const second = this.#service.pools.choose(endpoints, this.#target.credentials, first) ?? first;
+    const second = this.#pools.choose(endpoints, this.#target.credentials, first) ?? first;
     // The same endpoint again only when a kept-alive connection was stale: a refused one would be refused again.
     if (second === null || (second === first && error instanceof DialError)) return null;
     if (this.#route !== null) this.#facts = this.#factsOf(this.#route.destination, second);
@@ -120,9 +122,13 @@ export class OutboundCall implements ForwardUser {
     switched.join(client, upstream, facts, Date.now() + MAX_AGE_MS, () => Promise.resolve(true));
   }
 
+  get #pools(): EndpointPools {
+    return this.#service.pools(this.#version);
+  }
+
   #hop(endpoint: Endpoint): Hop {
     this.#endpoint = endpoint;
-    return { pool: this.#service.pools.poolFor(endpoint, this.#target.credentials), answer: endpoint.spiffeId === null ? FROM_OUTSIDE : FROM_MESH };
+    return { pool: this.#pools.poolFor(endpoint, this.#target.credentials), answer: endpoint.spiffeId === null ? FROM_OUTSIDE : FROM_MESH };
   }
 
   #factsOf(destination: Destination, endpoint: Endpoint | null): FlowFacts {

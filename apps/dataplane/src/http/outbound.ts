@@ -8,7 +8,7 @@ import type { Downstream } from './exchange.ts';
 import { HttpServer } from './http-server.ts';
 import { OutboundCall, type OutboundService, type Route } from './outbound-call.ts';
 import { EndpointPools } from './pool.ts';
-import { httpPort, readHost, type RequestedService } from './route.ts';
+import { httpPort, type HttpVersion, readHost, type RequestedService } from './route.ts';
 
 /** Hosts whose routes are remembered: bounded against callers that never ask for the same one twice. */
 const MAX_ROUTES = 1_024;
@@ -16,7 +16,7 @@ const MAX_ROUTES = 1_024;
 /** Takes a workload's HTTP calls and carries them to the service that `Host` names, under the workload's identity. */
 export class OutboundHttp implements OutboundHandler, OutboundService {
   readonly recorder: Recorder;
-  readonly pools = new EndpointPools();
+  readonly #pools: Readonly<Record<HttpVersion, EndpointPools>>;
   readonly switched: OpenCalls;
   readonly #target: () => OutboundTarget;
   readonly #server = new HttpServer();
@@ -26,11 +26,17 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
   constructor(target: () => OutboundTarget, recorder: Recorder) {
     this.#target = target;
     this.recorder = recorder;
+    const defect = (error: unknown) => recorder.defect(error);
+    this.#pools = { 1: new EndpointPools(1, defect), 2: new EndpointPools(2, defect) };
     this.switched = new OpenCalls(recorder);
   }
 
   get closing(): boolean {
     return this.#server.closing;
+  }
+
+  pools(version: HttpVersion): EndpointPools {
+    return this.#pools[version];
   }
 
   accept(link: Link): void {
@@ -44,12 +50,12 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
   refresh(): void {
     const { snapshot, credentials } = this.#target();
     const endpoints = [...snapshot.services.values()].flatMap((service) => service.ports.flatMap((port) => port.endpoints));
-    this.pools.keep(endpoints, credentials);
+    for (const pools of Object.values(this.#pools)) pools.keep(endpoints, credentials);
   }
 
   async close(grace: number): Promise<void> {
     await Promise.all([this.#server.close(grace), this.switched.close(grace)]);
-    this.pools.retire();
+    for (const pools of Object.values(this.#pools)) pools.retire();
   }
 
   #handle(call: Downstream): void {

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { FlowReason } from '@sallyport/shared/mesh';
 import { compileRemoval, type Field, field, type FieldPair, fieldLine, type Removal, removesName } from '../wire/index.ts';
 import type { Downstream, Edits, ResponseMessage } from './exchange.ts';
+import { grpcRefusal } from './grpc-refusal.ts';
 import { ownLines } from './http1-message.ts';
 
 /** An answer in the proxy's own name. */
@@ -49,6 +50,8 @@ export interface RefusalParts {
 
 /** Answers in the proxy's own name. `text` is for people; `reason` for the other proxy and for the application. */
 export function refuse(call: Downstream, status: number, reason: FlowReason, text: string, close: boolean, parts: RefusalParts = { headers: [], body: null }): void {
+  const grpc = call.request.version === '2' ? grpcRefusal(call.request.header('content-type'), status, reason, text) : null;
+  if (grpc !== null) return call.respond(new OwnResponse(grpc.status, grpc.fields, 0), AS_IT_IS, { end: true, close });
   const body = parts.body ?? Buffer.from(`sallyport: ${text}\n`);
   const pairs: FieldPair[] = [...parts.headers, ['content-length', String(body.length)], ['x-sallyport-reason', reason]];
   if (parts.body === null) pairs.push(['content-type', 'text/plain; charset=utf-8']);

@@ -3,8 +3,9 @@ import { formatAddress } from '../listener/address.ts';
 import { dialMesh, dialPlaintext } from '../listener/dial.ts';
 import type { Link } from '../link/link.ts';
 import type { UpstreamPool } from './exchange.ts';
+import { H2Pool } from './h2-pool.ts';
 import { Http1Pool } from './http1-pool.ts';
-import type { Endpoint } from './route.ts';
+import type { Endpoint, HttpVersion } from './route.ts';
 
 /** Connects to an endpoint: mutual TLS when it has an identity, plaintext when it is outside the mesh. @throws DialError */
 export function dialEndpoint(endpoint: Endpoint, credentials: Credentials, allowHalfOpen: boolean): Promise<Link> {
@@ -13,13 +14,20 @@ export function dialEndpoint(endpoint: Endpoint, credentials: Credentials, allow
   return dialMesh(address, endpoint.spiffeId, credentials, allowHalfOpen);
 }
 
-/** Pools of one workload, one for each endpoint: identities never share a connection. */
+/** Pools of one workload for one version of HTTP, one for each endpoint: identities never share a connection. */
 export class EndpointPools {
   readonly #pools = new Map<string, UpstreamPool>();
   /** The same by what is at hand: a configuration keeps its endpoints' objects, and making keys costs more than a call should. */
   #known = new WeakMap<Endpoint, UpstreamPool>();
   #credentials: Credentials | null = null;
+  readonly #version: HttpVersion;
+  readonly #defect: (error: unknown) => void;
   #turn = 0;
+
+  constructor(version: HttpVersion, defect: (error: unknown) => void) {
+    this.#version = version;
+    this.#defect = defect;
+  }
 
   poolFor(endpoint: Endpoint, credentials: Credentials): UpstreamPool {
     return this.#find(endpoint, credentials) ?? this.#create(endpoint, credentials);
@@ -72,7 +80,8 @@ export class EndpointPools {
   }
 
   #create(endpoint: Endpoint, credentials: Credentials): UpstreamPool {
-    const pool = new Http1Pool(() => dialEndpoint(endpoint, credentials, false));
+    const dial = () => dialEndpoint(endpoint, credentials, false);
+    const pool = this.#version === 2 ? new H2Pool(dial, this.#defect) : new Http1Pool(dial);
     this.#pools.set(keyOf(endpoint, credentials), pool);
     return pool;
   }

@@ -1,8 +1,18 @@
-import { decidedAs } from '@sallyport/shared/mesh';
+import { decidedAs, type PortProtocol } from '@sallyport/shared/mesh';
 import type { ServiceConfig } from '@sallyport/shared/push';
+import type { RequestMessage } from './exchange.ts';
 
 export type ServicePort = ServiceConfig['ports'][number];
 export type Endpoint = ServicePort['endpoints'][number];
+
+/** A version of HTTP that we speak to a port. */
+export type HttpVersion = 1 | 2;
+
+/** What the application behind a port takes; where nobody said, it is the version that it is called by. */
+export function versionTo(protocol: PortProtocol, caller: RequestMessage['version']): HttpVersion {
+  if (protocol === 'auto') return caller === '2' ? 2 : 1;
+  return protocol === 'http2' || protocol === 'grpc' ? 2 : 1;
+}
 
 /** What a `Host` header asks for. `port` is null when none was named. */
 export interface RequestedService {

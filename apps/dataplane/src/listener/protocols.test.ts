@@ -91,11 +91,13 @@ describe('a port declared tls', () => {
 });
 
 describe('a port declared auto', () => {
-  it('tells TLS and bytes by how they begin', async () => {
+  it('tells HTTP, TLS and bytes by how they begin', async () => {
     await start('auto', await application());
+    expect(await raw(out(), 'GET /a HTTP/1.1\r\nhost: vault\r\nconnection: close\r\n\r\n')).toMatch(/^HTTP\/1\.1 200 [\s\S]*hi$/);
     expect(await askByTls(out(), 'shop.example')).toBe('hello shop.example');
     expect(await raw(out(), 'ping')).toBe('echo ping');
     const flows = await mesh.flows('b');
+    expect(countOf(flows, (flow) => flow.protocol === 'http' && flow.path === '/a' && flow.verdict === 'allowed')).toBe(1);
     expect(countOf(flows, (flow) => flow.protocol === 'tcp' && flow.verdict === 'allowed')).toBe(2);
   });
 

@@ -23,7 +23,7 @@ export class OutboundTcp implements OutboundHandler {
   readonly #target: () => OutboundTarget;
   readonly #recorder: Recorder;
   readonly #open: OpenCalls;
-  readonly #turns = new EndpointPools();
+  readonly #turns = new EndpointPools(1, (error) => this.#recorder.defect(error));
   readonly #tunnels: HboneClient;
 
   constructor(target: () => OutboundTarget, recorder: Recorder, tunnels: HboneClient) {
