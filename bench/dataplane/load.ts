@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Lab } from './lab.ts';
 import { pinned } from './processes.ts';
-import { pathOf, protocolOf, type Scenario } from './scenarios.ts';
+import { hostOf, pathOf, protocolOf, type Scenario } from './scenarios.ts';
 import type { Deployment, Protocol } from './target.ts';
 
 /** One measurement. For bulk, a request is a MiB and there are no latencies. */
@@ -57,13 +57,13 @@ export function slice(lab: Lab, scenario: Scenario, deployment: Deployment, warm
   const port = portOf(scenario, deployment);
   const pids = single ? deployment.server : [...deployment.client, ...deployment.server];
   const { mode, connections, streams, size } = scenario;
-  const args = ['load', '-mode', mode, '-addr', `127.0.0.1:${port}`, '-path', pathOf(scenario), '-conns', String(connections), '-streams', String(streams), '-size', String(size)];
+  const args = ['load', '-mode', mode, '-addr', `127.0.0.1:${port}`, '-path', pathOf(scenario), '-host', hostOf(protocolOf(scenario)), '-conns', String(connections), '-streams', String(streams), '-size', String(size)];
   return run<Slice>(lab, [...args, '-warm', `${warmMs}ms`, '-time', `${ms}ms`, '-pids', pids.join(','), ...(single ? certificate(lab, 'web') : [])], ms + warmMs);
 }
 
 /** Makes one call. */
 export function callOnce(lab: Lab, mode: Protocol, port: number, path: string, caller: Caller): Promise<Seen> {
-  return run<Seen>(lab, ['once', '-mode', mode, '-addr', `127.0.0.1:${port}`, '-path', path, ...certificate(lab, caller)], 0);
+  return run<Seen>(lab, ['once', '-mode', mode, '-addr', `127.0.0.1:${port}`, '-path', path, '-host', hostOf(mode), ...certificate(lab, caller)], 0);
 }
 
 /** Holds idle mTLS connections, each of which has made one call, while `look` looks. */

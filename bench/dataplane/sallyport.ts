@@ -12,7 +12,7 @@ const MAIN = join(import.meta.dirname, '../../apps/dataplane/src/main.ts');
 const RULES_A_POLICY = 100;
 
 /** `plain…` are the caller's doors, the others the service's. */
-type Ports = Readonly<Record<'http' | 'tcp' | 'hbone' | 'plain' | 'plainTcp', number>>;
+type Ports = Readonly<Record<'http' | 'http2' | 'grpc' | 'tcp' | 'hbone' | 'plain' | 'plainTcp', number>>;
 
 const principal = (account: string) => workloadUri('shop', account).slice('spiffe://'.length);
 
@@ -20,7 +20,7 @@ const principal = (account: string) => workloadUri('shop', account).slice('spiff
 export const sallyport: Target = { name: 'sallyport', missing: null, deploy };
 
 async function deploy(lab: Lab, rules: number): Promise<Deployment> {
-  const ports: Ports = { http: await freePort(), tcp: await freePort(), hbone: await freePort(), plain: await freePort(), plainTcp: await freePort() };
+  const ports: Ports = { http: await freePort(), http2: await freePort(), grpc: await freePort(), tcp: await freePort(), hbone: await freePort(), plain: await freePort(), plainTcp: await freePort() };
   const { root } = lab.mesh.operator.ca;
   const [client, server] = [`client-${rules}`, `server-${rules}`];
   lab.mesh.operator.configure(client, clientEntries(root, ports));
@@ -28,7 +28,7 @@ async function deploy(lab: Lab, rules: number): Promise<Deployment> {
   const children = [await start(lab, client), await start(lab, server)] as const;
   const doors = {
     plain: { h1: ports.plain, h2: ports.plain, grpc: ports.plain, tcp: ports.plainTcp },
-    mtls: { h1: ports.http, h2: ports.http, grpc: ports.http, tcp: ports.tcp },
+    mtls: { h1: ports.http, h2: ports.http2, grpc: ports.grpc, tcp: ports.tcp },
   };
   return { doors, client: familyOf(children[0]), server: familyOf(children[1]) };
 }
@@ -41,8 +41,11 @@ function clientEntries(root: string, ports: Ports): Entries {
       { protocol: 'tcp', listen: `127.0.0.1:${ports.plainTcp}`, service: 'bulk', namespace: 'pay', port: 80 },
     ],
   });
-  addService(entries, 'pay', 'api', 'http', [{ port: ports.http, spiffeId: API, hbone: ports.hbone }]);
-  addService(entries, 'pay', 'bulk', 'tcp', [{ port: ports.tcp, spiffeId: API, hbone: ports.hbone }]);
+  const endpointAt = (port: number) => [{ port, spiffeId: API, hbone: ports.hbone }];
+  addService(entries, 'pay', 'api', 'http', endpointAt(ports.http));
+  addService(entries, 'pay', 'api-h2', 'http2', endpointAt(ports.http2));
+  addService(entries, 'pay', 'api-grpc', 'grpc', endpointAt(ports.grpc));
+  addService(entries, 'pay', 'bulk', 'tcp', endpointAt(ports.tcp));
   return entries;
 }
 
@@ -51,7 +54,7 @@ function serverEntries(root: string, lab: Lab, ports: Ports, count: number): Ent
   addWorkload(entries, 'pay', 'api', {
     hbonePort: ports.hbone,
     inbound: [
-      { port: ports.http, protocol: 'http', app: `127.0.0.1:${lab.app}` },
+      ...(['http', 'http2', 'grpc'] as const).map((protocol) => ({ port: ports[protocol], protocol, app: `127.0.0.1:${lab.app}` })),
       { port: ports.tcp, protocol: 'tcp', app: `127.0.0.1:${lab.bulk}` },
     ],
   }, { port: ports.http });

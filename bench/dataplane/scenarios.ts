@@ -56,3 +56,8 @@ export function pathOf({ mode, size }: Scenario): string {
 export function protocolOf({ mode }: Scenario): Protocol {
   return mode === 'h1new' ? 'h1' : mode;
 }
+
+/** The host that callers name: ours is told by it what the application speaks, others look at what the caller does. */
+export function hostOf(protocol: Protocol): string {
+  return { h1: 'api.pay', h2: 'api-h2.pay', grpc: 'api-grpc.pay', tcp: '' }[protocol];
+}

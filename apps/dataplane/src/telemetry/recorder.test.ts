@@ -8,6 +8,7 @@ const facts = (changes: Partial<FlowFacts> = {}): FlowFacts => ({
   side: 'inbound', source: { principal: 'spiffe://m/ns/n/sa/a', ip: '10.0.0.1' }, destination: { namespace: 'n', workload: 'w', service: null, port: 80 },
   protocol: 'http', method: 'GET', path: '/a', mtls: 'mutual', verdict: 'allowed', reason: null, policy: null, ...changes,
 });
+const NONE = { connections: 0, streams: 0 };
 const CHANGES: readonly Partial<FlowFacts>[] = [
   {}, { side: 'outbound' }, { source: { principal: 'spiffe://m/ns/n/sa/b', ip: '10.0.0.1' } }, { source: { principal: 'spiffe://m/ns/n/sa/a', ip: '10.0.0.2' } },
   { destination: { namespace: 'o', workload: 'w', service: null, port: 80 } }, { destination: { namespace: 'n', workload: 'v', service: null, port: 80 } },
@@ -18,7 +19,7 @@ const CHANGES: readonly Partial<FlowFacts>[] = [
 function room(level = 'silent') {
   const lines: string[] = [];
   const counter = new FlowCounter('p', 50_000);
-  const metrics = new Metrics({ configAge: () => null, svids: () => [], pendingReports: () => 0 });
+  const metrics = new Metrics({ configAge: () => null, svids: () => [], pendingReports: () => 0, tunnels: () => ({ inbound: NONE, outbound: NONE }) });
   const recorder = new Recorder(counter, metrics, pino({ level }, { write: (line: string) => void lines.push(line) }));
   const call = (what: FlowFacts, bytes = 1) => recorder.record({ facts: what, amounts: { count: 1, bytesReceived: bytes, bytesSent: 2 * bytes }, traceId: null });
   const sumOf = async (name: string) => (await metrics.render()).text.split('\n').filter((line) => line.startsWith(name)).reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
