@@ -54,6 +54,8 @@ async function main(args: string[]): Promise<number> {
 async function measureAll(scenarios: readonly Scenario[], targets: readonly Target[], pace: Pace, withMemory: boolean): Promise<{ measurements: Measurement[]; absences: Absence[]; memory: MemoryMeasurement[] }> {
   const found = { measurements: [] as Measurement[], absences: [] as Absence[], memory: [] as MemoryMeasurement[] };
   const lab = await openLab();
+  // Whoever interrupts the bench wants no proxies left behind.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void lab.close().finally(() => process.exit(130)));
   try {
     const deployments = new Deployments(lab);
     const plain = targets.filter(({ name }) => !name.includes('-h2') && name !== nodeHttp2.name);
