@@ -1,4 +1,5 @@
 import type { FlowFacts } from './flow-counter.ts';
+import { ownText } from './path-shape.ts';
 
 /** How many kinds of calls are remembered in all, and of one identity on one path. Beyond that they are made anew. */
 const MAX_KINDS = 4_096;
@@ -47,11 +48,6 @@ export class CallKinds<T> {
     this.#known.set(kept.source.principal, paths);
     return value;
   }
-}
-
-/** A text of its own: what was cut from a request's head would keep the whole head in memory. */
-export function ownText<T extends string | null>(text: T): T {
-  return text === null ? text : (Buffer.from(text).toString() as T);
 }
 
 /** Principal and path were compared by whoever found the two. */

@@ -1,6 +1,5 @@
 import type { DenyEvent, Flow, ShadowCount } from '@sallyport/shared/mesh';
-import { ownText } from './call-kinds.ts';
-import { OTHER_PATH, pathShape, samplePath } from './path-shape.ts';
+import { OTHER_PATH, ownText, pathShape, samplePath } from './path-shape.ts';
 
 /** What a call was. `path` is the normalised path, not its shape; null for TCP and for refused paths. */
 export type FlowFacts = Omit<Flow, 'reporter' | 'samplePath' | 'count' | 'bytesReceived' | 'bytesSent' | 'firstSeen' | 'lastSeen'>;
