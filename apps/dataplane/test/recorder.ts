@@ -7,7 +7,7 @@ import { Recorder, type RecorderOptions } from '../src/telemetry/recorder.ts';
 const NO_TUNNELS = { connections: 0, streams: 0 };
 
 /** Metrics of a proxy that holds nothing. */
-function testMetrics(): Metrics {
+export function testMetrics(): Metrics {
   return new Metrics({ configAge: () => null, svids: () => [], pendingReports: () => 0, reportGaps: () => 0, tunnels: () => ({ inbound: NO_TUNNELS, outbound: NO_TUNNELS }), more: [] });
 }
 

@@ -1,5 +1,5 @@
 import type { DenyEvent, Flow, ShadowCount } from '@sallyport/shared/mesh';
-import { OTHER_PATH, PathShapes, samplePath } from './path-shape.ts';
+import { OTHER_PATH, ownText, PathShapes, samplePath } from './path-shape.ts';
 import { type FlowAmounts, type FlowFacts, type Series, SeriesTree } from './series.ts';
 
 export type { FlowAmounts, FlowFacts } from './series.ts';
@@ -62,7 +62,7 @@ export class FlowCounter {
   deny(event: Omit<DenyEvent, 'reporter'>): void {
     if (this.#denies.length >= this.#maxDenies) return;
     const path = event.path === null ? null : event.path.slice(0, 1024);
-    this.#denies.push({ ...event, path, reporter: this.#reporter });
+    this.#denies.push({ ...event, method: ownText(event.method), path: ownText(path), traceId: ownText(event.traceId), reporter: this.#reporter });
   }
 
   /** Adds one match of a policy that does not decide. Policies, rules and ports are the configuration's, so they are few. */
@@ -102,7 +102,7 @@ export class FlowCounter {
 
   #activate(series: Series, path: string | null, now: number): void {
     series.active = true;
-    series.samplePath = path === null ? null : samplePath(path);
+    series.samplePath = path === null ? null : ownText(samplePath(path));
     series.firstSeen = now;
     series.lastSeen = now;
     this.#active.push(series);

@@ -3,16 +3,13 @@ import net from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { expect, it } from 'vitest';
 import { call } from '../../test/mesh.ts';
-import { testRecorder } from '../../test/recorder.ts';
+import { testMetrics, testRecorder } from '../../test/recorder.ts';
 import { startAdmin } from './admin.ts';
 import { Exposition } from './exposition.ts';
-import { Metrics } from './metrics.ts';
 import { RedMetrics } from './red.ts';
 import type { FlowFacts } from './series.ts';
 
 const log = pino({ level: 'silent' });
-const none = { connections: 0, streams: 0 };
-const emptyMetrics = () => new Metrics({ configAge: () => null, svids: () => [], pendingReports: () => 0, reportGaps: () => 0, tunnels: () => ({ inbound: none, outbound: none }), more: [] });
 const facts = (changes: Partial<FlowFacts> = {}): FlowFacts => ({
   side: 'inbound', source: { principal: 'spiffe://t/ns/shop/sa/web', ip: '10.0.0.1' }, destination: { namespace: 'pay', workload: 'api', service: 'api', port: 80 },
   protocol: 'http', method: 'GET', path: '/', mtls: 'mutual', verdict: 'allowed', reason: null, policy: null, ...changes,
@@ -53,7 +50,7 @@ it('escapes what a label may hold', () => {
 });
 
 it('observes the life of a TCP connection once, and of a switched request none', () => {
-  const metrics = emptyMetrics();
+  const metrics = testMetrics();
   const recorder = testRecorder(log, { metrics });
   const amounts = { count: 1, bytesReceived: 0, bytesSent: 0 };
   recorder.record({ facts: facts({ protocol: 'tcp' }), amounts });
@@ -69,7 +66,7 @@ it('observes the life of a TCP connection once, and of a switched request none',
 });
 
 it('is shown on loopback alone, and under no other name', async () => {
-  const admin = await startAdmin(0, { unready: () => [], metrics: emptyMetrics(), config: () => null });
+  const admin = await startAdmin(0, { unready: () => [], metrics: testMetrics(), config: () => null });
   const at = (host: string) => call({ host: '127.0.0.1', port: admin.port, path: '/metrics', headers: { host } });
   expect(await at('localhost')).toMatchObject({ status: 200, headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } });
   expect((await at('evil.example')).status).toBe(421);

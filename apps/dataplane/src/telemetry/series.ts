@@ -1,4 +1,5 @@
 import type { Flow } from '@sallyport/shared/mesh';
+import { ownText } from './path-shape.ts';
 
 /** What a call was. `path` is the normalised path, not its shape; null for TCP and for refused paths. */
 export type FlowFacts = Omit<Flow, 'reporter' | 'samplePath' | 'count' | 'bytesReceived' | 'bytesSent' | 'firstSeen' | 'lastSeen'>;
@@ -84,10 +85,11 @@ export class SeriesTree {
     return at?.series ?? null;
   }
 
-  /** Makes the series that {@link find} did not find. */
-  create(facts: FlowFacts, path: string | null): Series {
+  /** Makes the series that {@link find} did not find. It lives long: what came with a request must be texts of their own. */
+  create(given: FlowFacts, path: string | null): Series {
+    const facts = { ...given, method: ownText(given.method), path: ownText(path) };
     const { source, destination: d } = facts;
-    const parts: Part[] = [source.principal, source.ip, d.port, d.service, d.workload, d.namespace, kindOf(facts), facts.method, path, facts.policy, facts.reason];
+    const parts: Part[] = [source.principal, source.ip, d.port, d.service, d.workload, d.namespace, kindOf(facts), facts.method, facts.path, facts.policy, facts.reason];
     let at = this.#root;
     for (const part of parts) {
       let next = at.next.get(part);
@@ -95,7 +97,7 @@ export class SeriesTree {
       at = next;
     }
     this.#size += 1;
-    return (at.series = new Series({ ...facts, path }));
+    return (at.series = new Series(facts));
   }
 
   /** Forgets everything. */

@@ -6,6 +6,7 @@ import type { Clock } from './clock.ts';
 import type { Exposition } from './exposition.ts';
 import type { Log } from './log.ts';
 import { OtlpClient, type OtlpOutcome } from './otlp-client.ts';
+import { ownText } from './path-shape.ts';
 import { attributes, encodeSpan, type Span } from './span.ts';
 
 const MAX_QUEUE = 2_048;
@@ -43,7 +44,7 @@ export class SpanExporter {
       this.#dropped['queue-full'] += 1;
       return;
     }
-    this.#queue.push(span);
+    this.#queue.push(kept(span));
     if (this.#queue.length >= MAX_BATCH) this.#wake?.abort();
   }
 
@@ -121,6 +122,12 @@ export class SpanExporter {
     const lines = text.split('\n').map((line) => line.trim()).filter((line) => line !== '');
     return Object.fromEntries(lines.map((line, index) => headerOf(line, `${headersFile}, line ${index + 1}`)));
   }
+}
+
+/** With texts of its own: those that were cut from a request's head would keep all heads of the queue in memory. */
+function kept({ trace, facts, ...rest }: Span): Span {
+  const ids = { ...trace, traceId: ownText(trace.traceId), parentId: ownText(trace.parentId), header: '' };
+  return { ...rest, trace: ids, facts: { ...facts, method: ownText(facts.method), path: ownText(facts.path) } };
 }
 
 /** @throws Error naming the place, and never the value, which is a secret */
