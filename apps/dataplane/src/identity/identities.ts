@@ -4,10 +4,11 @@ import { type reportRequest, svidRequest, svidResponse } from '@sallyport/shared
 import type { OperatorLink } from '../config-stream/operator-link.ts';
 import type { ProxyConfig } from '../config.ts';
 import type { Log } from '../telemetry/log.ts';
-import { Credentials, TrustBundle } from './credentials.ts';
+import { Credentials } from './credentials.ts';
 import { Enrolment, type SvidResponse } from './enrolment.ts';
-import { SvidRenewal } from './svid-renewal.ts';
 import { machineKey } from './state-dir.ts';
+import { SvidRenewal } from './svid-renewal.ts';
+import { TrustBundle } from './trust.ts';
 
 export type HeldSvid = z.infer<typeof reportRequest>['svids'][number];
 
@@ -27,7 +28,7 @@ interface HeldIdentity {
 /** All identities of this process: the proxy's own and one for each workload that it serves. */
 export class Identities {
   readonly own: Credentials;
-  readonly bundle = new TrustBundle();
+  readonly bundle: TrustBundle;
   readonly #enrolment: Enrolment;
   readonly #log: Log;
   readonly #workloads = new Map<string, HeldIdentity>();
@@ -36,6 +37,7 @@ export class Identities {
 
   constructor(config: ProxyConfig, log: Log) {
     this.#log = log;
+    this.bundle = new TrustBundle(config.trustDomain);
     this.own = new Credentials(proxySpiffeId(config.trustDomain, config.proxy), this.bundle);
     this.#enrolment = new Enrolment(config, machineKey(config.stateDir));
     this.bundle.replace(this.#enrolment.roots());

@@ -4,8 +4,9 @@ import { createCsr } from '@sallyport/shared/pki';
 import { Backoff, pause } from '../backoff.ts';
 import { PushFailure } from '../config-stream/operator-session.ts';
 import type { Log } from '../telemetry/log.ts';
-import { acceptSvid, type Credentials, type TrustBundle } from './credentials.ts';
+import { acceptSvid, type Credentials } from './credentials.ts';
 import type { SvidResponse } from './enrolment.ts';
+import type { TrustBundle } from './trust.ts';
 
 const newKeyPair = promisify(generateKeyPair);
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson, selects, workloadSpiffeId } from '@sallyport/shared/mesh';
+import type { JwtAuthority, SpiffeBundle } from '@sallyport/shared/pki';
 import { attaches, type PolicyTarget } from '@sallyport/shared/policy';
 import { type ConfigEntry, keySourceOf, type PublicJwk, type ServiceConfig } from '@sallyport/shared/push';
 import type { AuthorizationPolicy, Mesh, PeerAuthentication, RequestAuthentication, Resource, Service, Workload } from '@sallyport/shared/resources';
@@ -10,6 +11,9 @@ export interface World {
   readonly mesh: Mesh;
   readonly trustDomain: string;
   readonly roots: readonly string[];
+  readonly jwtKeys: readonly JwtAuthority[];
+  /** Bundles of other trust domains that we believe, by their names. */
+  readonly federated: ReadonlyMap<string, Pick<SpiffeBundle, 'roots' | 'jwtKeys'>>;
   readonly workloads: readonly Workload[];
   readonly services: readonly Service[];
   readonly authorizationPolicies: readonly AuthorizationPolicy[];
@@ -30,12 +34,17 @@ export function snapshotFor(proxy: string, world: World): Map<string, NamedEntry
   const served = world.workloads.filter((workload) => workload.spec.proxy === proxy);
   const entries: [string, ConfigEntry][] = [
     ['mesh', { type: 'mesh', value: bare(world.mesh) }],
-    ['bundle', { type: 'bundle', value: { trustDomain: world.trustDomain, roots: [...world.roots] } }],
+    ['bundle', { type: 'bundle', value: bundleOf(world.trustDomain, world) }],
+    ...[...world.federated].map(([name, bundle]): [string, ConfigEntry] => [`federation/${name}`, { type: 'federation', value: bundleOf(name, bundle) }]),
     ...served.map((workload): [string, ConfigEntry] => [`workload/${idOf(workload)}`, workloadEntry(workload, world)]),
     ...world.services.map((service): [string, ConfigEntry] => [`service/${idOf(service)}`, { type: 'service', value: serviceConfig(service, world) }]),
     ...policiesFor(served, world),
   ];
   return new Map(entries.map(([name, entry]) => [name, { name, entry, hash: hashOf(entry) }]));
+}
+
+function bundleOf(trustDomain: string, { roots, jwtKeys }: Pick<SpiffeBundle, 'roots' | 'jwtKeys'>) {
+  return { trustDomain, roots: [...roots], jwtKeys: jwtKeys.map(({ kid, jwk }) => ({ kid, jwk: { ...jwk } })) };
 }
 
 /** Names of the entries that carry policies, for those workloads on which they bear. */
