@@ -7,6 +7,7 @@ import type { Log } from '../telemetry/log.ts';
 import { Credentials } from './credentials.ts';
 import { Enrolment, type SvidResponse } from './enrolment.ts';
 import { machineKey } from './state-dir.ts';
+import { SleepWatch } from './sleep-watch.ts';
 import { SvidRenewal } from './svid-renewal.ts';
 import { TrustBundle } from './trust.ts';
 
@@ -33,6 +34,7 @@ export class Identities {
   readonly #log: Log;
   readonly #workloads = new Map<string, HeldIdentity>();
   #renewal: SvidRenewal | null = null;
+  #sleep: SleepWatch | null = null;
   #link: OperatorLink | null = null;
 
   constructor(config: ProxyConfig, log: Log) {
@@ -49,6 +51,7 @@ export class Identities {
     this.#link = link;
     this.#renewal = new SvidRenewal(this.own, this.bundle, (csr) => this.#issueOwn(csr), this.#log);
     this.#renewal.start();
+    this.#sleep = new SleepWatch((jumpMs) => this.#woken(jumpMs));
   }
 
   /** Brings the held identities in line with the workloads now served. A changed SPIFFE ID is a new identity. */
@@ -86,8 +89,17 @@ export class Identities {
   }
 
   async stop(): Promise<void> {
+    this.#sleep?.stop();
     const renewals = [...this.#workloads.values()].map((held) => held.renewal.stop());
     await Promise.all([this.#renewal?.stop(), ...renewals]);
+  }
+
+  /** SVIDs may have expired, and connections are most likely dead, though no timer has come due. */
+  #woken(jumpMs: number): void {
+    this.#log.warn({ jumpMs }, 'the clock jumped; looking at every SVID again');
+    this.#link?.reset();
+    this.#renewal?.wake();
+    for (const { renewal } of this.#workloads.values()) renewal.wake();
   }
 
   #hold({ namespace, name, spiffeId }: IdentifiedWorkload): HeldIdentity {
