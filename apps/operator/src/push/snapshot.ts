@@ -10,6 +10,8 @@ export interface World {
   readonly mesh: Mesh;
   readonly trustDomain: string;
   readonly roots: readonly string[];
+  /** Sequence number of the bundle that `roots` are. */
+  readonly bundleSequence: number;
   readonly workloads: readonly Workload[];
   readonly services: readonly Service[];
   readonly authorizationPolicies: readonly AuthorizationPolicy[];
@@ -30,12 +32,21 @@ export function snapshotFor(proxy: string, world: World): Map<string, NamedEntry
   const served = world.workloads.filter((workload) => workload.spec.proxy === proxy);
   const entries: [string, ConfigEntry][] = [
     ['mesh', { type: 'mesh', value: bare(world.mesh) }],
-    ['bundle', { type: 'bundle', value: { trustDomain: world.trustDomain, roots: [...world.roots] } }],
+    ['bundle', bundleEntry(world)],
     ...served.map((workload): [string, ConfigEntry] => [`workload/${idOf(workload)}`, workloadEntry(workload, world)]),
     ...world.services.map((service): [string, ConfigEntry] => [`service/${idOf(service)}`, { type: 'service', value: serviceConfig(service, world) }]),
     ...policiesFor(served, world),
   ];
   return new Map(entries.map(([name, entry]) => [name, { name, entry, hash: hashOf(entry) }]));
+}
+
+function bundleEntry({ trustDomain, roots, bundleSequence }: World): ConfigEntry {
+  return { type: 'bundle', value: { trustDomain, roots: [...roots], sequence: bundleSequence } };
+}
+
+/** Hash of the trust bundle's entry, which is the same for every proxy. */
+export function bundleHash(world: World): string {
+  return hashOf(bundleEntry(world));
 }
 
 /** Names of the entries that carry policies, for those workloads on which they bear. */

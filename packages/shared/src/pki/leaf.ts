@@ -37,7 +37,7 @@ export function checkPeerLeaf(der: Uint8Array): SpiffeId {
 }
 
 /** Extension values by OID. A repeated extension is malformed (RFC 5280 §4.2). */
-function readExtensions(certificate: Der): Map<string, Der> {
+export function readExtensions(certificate: Der): Map<string, Der> {
   const tbs = children(children(certificate)[0]);
   const field = tbs.find((item) => (item.tagClass as number) === 0x80 && (item.type as number) === 3);
   const result = new Map<string, Der>();

@@ -79,6 +79,13 @@ const serviceConfig = z.strictObject({
   ),
 });
 
+const bundleConfig = z.strictObject({
+  trustDomain: z.string(),
+  roots: z.array(pem),
+  /** `spiffe_sequence` of our own bundle: an ACK of this entry is an acknowledgement of that number. */
+  sequence: z.int().min(1).optional(),
+});
+
 /**
  * One named piece of a proxy's configuration. Names are unique: `mesh`, `bundle`, `workload/<ns>/<name>`,
  * `service/<ns>/<name>`, `authz/<ns>/<name>`, `peer/<ns>/<name>`, `authn/<ns>/<name>`, `jwks/<sha256 of its source>`.
@@ -88,7 +95,7 @@ const serviceConfig = z.strictObject({
  */
 export const configEntry = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('mesh'), value: mesh }),
-  z.strictObject({ type: z.literal('bundle'), value: z.strictObject({ trustDomain: z.string(), roots: z.array(pem) }) }),
+  z.strictObject({ type: z.literal('bundle'), value: bundleConfig }),
   z.strictObject({
     type: z.literal('workload'),
     /** `services` are those that select this workload: they name the service on inbound flows. */
