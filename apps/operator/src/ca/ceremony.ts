@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { type CaEntry, readCaCertificate, signCertificate } from '@sallyport/shared/pki';
 import { issuerName, newSerial, SKEW } from './authority.ts';
-import { digestOf, entryOf, newEntryId } from './ca-entries.ts';
+import { entryOf, newEntryId } from './ca-entries.ts';
 import type { CaStore } from './ca-store.ts';
 import { type KeyPair, newKeyPair, signerOf } from './key-files.ts';
 import type { ParentCertificate } from './parents/parent.ts';
@@ -48,7 +48,7 @@ function caTemplate(subject: string, terms: Terms, notAfter: number, pathLength:
 export async function takeIn(store: CaStore, given: ParentCertificate, terms: Terms): Promise<[CaEntry, CaEntry]> {
   const [rootId, issuerId] = [newEntryId(), newEntryId()];
   store.keepKey(issuerId, given.keys);
-  const upstream = digestOf(given.pem);
+  const upstream = given.offer;
   const root = entryOf({ id: rootId, role: 'root', root: rootId, parent: given.parent, pem: await twinOf(given.pem, given.keys, terms), upstream, now: terms.now });
   const issuer = entryOf({ id: issuerId, role: 'issuer', root: rootId, parent: given.parent, pem: given.pem, chain: given.chain, upstream, now: terms.now });
   return [root, issuer];

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 /** A request that waits no longer than this is held rather than sent away. */
 const LONGEST_WAIT_MS = 2_000;
 /** Those who were sent away come back at this share of the rate, so that newcomers find room. */
-const RETURN_SHARE = 0.8;
+const RETURN_SHARE = 0.9;
 
 /** Too many at once; `retryAfter` is in whole seconds, and spread so that not all come back together. */
 export class OverLimitError extends Error {

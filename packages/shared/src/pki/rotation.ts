@@ -23,7 +23,7 @@ const caEntry = z.strictObject({
   /** Certificates between an issuer and its parent's root, for those outside of the mesh who trust that root. */
   chain: z.array(z.string()).max(4),
   fingerprint: z.string(),
-  /** SHA-256 of the certificate as the parent gave it; null for one that we made. */
+  /** SHA-256 of what the parent gave; null for one that we made. */
   upstream: z.string().nullable(),
   /** Start of its working life: the allowance for skewed clocks is not part of it. */
   createdAt: millis,

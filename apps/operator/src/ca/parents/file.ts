@@ -33,10 +33,10 @@ export class FileParent implements ParentCa {
     for (const directory of new Set([dirname(options.certificateFile), dirname(options.keyFile)])) this.#watch(directory);
   }
 
-  /** The fingerprint of the first certificate; '' when there is none that can be read, which no root has. */
+  /** The fingerprint of the chain; '' when there is none that can be read, which no root has. */
   offered(): string {
     try {
-      return digestOf(splitChain(read(this.#options.certificateFile))[0] ?? '');
+      return digestOf(splitChain(read(this.#options.certificateFile)));
     } catch {
       return '';
     }
@@ -55,8 +55,9 @@ export class FileParent implements ParentCa {
     const { certificateFile, keyFile, trustDomain } = this.#options;
     const privateKey = parseKey(read(keyFile), keyFile);
     try {
-      const { pem, chain } = checkChain(splitChain(read(certificateFile)), privateKey, trustDomain, now);
-      return { parent: 'file', keys: { privateKey, publicKey: createPublicKey(privateKey) }, pem, chain };
+      const blocks = splitChain(read(certificateFile));
+      const keys = { privateKey, publicKey: createPublicKey(privateKey) };
+      return { parent: 'file', keys, offer: digestOf(blocks), ...checkChain(blocks, privateKey, trustDomain, now) };
     } catch (error) {
       if (error instanceof ParentError) throw new ParentError(`${certificateFile}: ${error.message}`);
       throw error;

@@ -9,6 +9,8 @@ export interface ParentCertificate {
   readonly pem: string;
   /** What lies between it and the parent's root, without that root. */
   readonly chain: readonly string[];
+  /** Fingerprint of all that was given: what {@link ParentCa.offered} tells as long as it is the same. */
+  readonly offer: string;
 }
 
 /** A CA above ours. */

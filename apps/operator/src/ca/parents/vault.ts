@@ -5,6 +5,7 @@ import { isIP } from 'node:net';
 import { createCsr } from '@sallyport/shared/pki';
 import { durationMs, type Mesh } from '@sallyport/shared/resources';
 import { z } from 'zod';
+import { digestOf } from '../ca-entries.ts';
 import { newKeyPair } from '../key-files.ts';
 import { checkChain, splitChain } from './check-chain.ts';
 import { type ParentCa, type ParentCertificate, ParentError } from './parent.ts';
@@ -36,7 +37,7 @@ export class VaultParent implements ParentCa {
     const { certificate, issuing_ca: issuer, ca_chain: above } = await this.#sign(createCsr(keys), lifetimeMs);
     const chain = [certificate, ...(above && above.length > 0 ? above : [issuer])].flatMap((text) => splitChain(text));
     const result = checkChain([...new Set(chain)], keys.privateKey, this.#trustDomain, now);
-    return { parent: 'vault', keys, ...result };
+    return { parent: 'vault', keys, offer: digestOf(chain), ...result };
   }
 
   close(): void {
