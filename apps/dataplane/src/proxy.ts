@@ -170,7 +170,7 @@ export class Proxy {
     this.#identities.serve([...(this.#running?.snapshot.workloads ?? []), ...snapshot.workloads]);
     try {
       const prepared = await this.#listeners.prepare(snapshot);
-      this.#identities.bundle.replace(snapshot.roots);
+      this.#identities.bundle.update(snapshot.trust);
       this.#running = { set, snapshot, confirmedAt };
       this.#authorizers.update(snapshot.mesh);
       prepared.commit();

@@ -143,7 +143,7 @@ export function countOf(flows: readonly Flow[], match: (flow: Flow) => boolean):
 export function baseEntries(root: string): Entries {
   return new Map<string, ConfigEntry>([
     ['mesh', { type: 'mesh', value: KINDS.Mesh.schema.parse({ apiVersion: API_VERSION, kind: 'Mesh', metadata: { name: 'default' }, spec: { trustDomain: TRUST_DOMAIN } }) }],
-    ['bundle', { type: 'bundle', value: { trustDomain: TRUST_DOMAIN, roots: [root] } }],
+    ['bundle', { type: 'bundle', value: { trustDomain: TRUST_DOMAIN, roots: [root], jwtKeys: [] } }],
   ]);
 }
 

@@ -4,10 +4,12 @@ import { type reportRequest, svidRequest, svidResponse } from '@sallyport/shared
 import type { OperatorLink } from '../config-stream/operator-link.ts';
 import type { ProxyConfig } from '../config.ts';
 import type { Log } from '../telemetry/log.ts';
-import { Credentials, TrustBundle } from './credentials.ts';
+import { Credentials } from './credentials.ts';
 import { Enrolment, type SvidResponse } from './enrolment.ts';
-import { SvidRenewal } from './svid-renewal.ts';
 import { machineKey } from './state-dir.ts';
+import { SleepWatch } from './sleep-watch.ts';
+import { SvidRenewal } from './svid-renewal.ts';
+import { TrustBundle } from './trust.ts';
 
 export type HeldSvid = z.infer<typeof reportRequest>['svids'][number];
 
@@ -27,15 +29,17 @@ interface HeldIdentity {
 /** All identities of this process: the proxy's own and one for each workload that it serves. */
 export class Identities {
   readonly own: Credentials;
-  readonly bundle = new TrustBundle();
+  readonly bundle: TrustBundle;
   readonly #enrolment: Enrolment;
   readonly #log: Log;
   readonly #workloads = new Map<string, HeldIdentity>();
   #renewal: SvidRenewal | null = null;
+  #sleep: SleepWatch | null = null;
   #link: OperatorLink | null = null;
 
   constructor(config: ProxyConfig, log: Log) {
     this.#log = log;
+    this.bundle = new TrustBundle(config.trustDomain);
     this.own = new Credentials(proxySpiffeId(config.trustDomain, config.proxy), this.bundle);
     this.#enrolment = new Enrolment(config, machineKey(config.stateDir));
     this.bundle.replace(this.#enrolment.roots());
@@ -47,6 +51,7 @@ export class Identities {
     this.#link = link;
     this.#renewal = new SvidRenewal(this.own, this.bundle, (csr) => this.#issueOwn(csr), this.#log);
     this.#renewal.start();
+    this.#sleep = new SleepWatch((jumpMs) => this.#woken(jumpMs));
   }
 
   /** Brings the held identities in line with the workloads now served. A changed SPIFFE ID is a new identity. */
@@ -84,8 +89,17 @@ export class Identities {
   }
 
   async stop(): Promise<void> {
+    this.#sleep?.stop();
     const renewals = [...this.#workloads.values()].map((held) => held.renewal.stop());
     await Promise.all([this.#renewal?.stop(), ...renewals]);
+  }
+
+  /** SVIDs may have expired, and connections are most likely dead, though no timer has come due. */
+  #woken(jumpMs: number): void {
+    this.#log.warn({ jumpMs }, 'the clock jumped; looking at every SVID again');
+    this.#link?.reset();
+    this.#renewal?.wake();
+    for (const { renewal } of this.#workloads.values()) renewal.wake();
   }
 
   #hold({ namespace, name, spiffeId }: IdentifiedWorkload): HeldIdentity {

@@ -4,7 +4,7 @@ import type { FlowReason, FlowVerdict, MtlsState } from '@sallyport/shared/mesh'
 import { type EffectiveMtls, effectiveMtls } from '@sallyport/shared/policy';
 import type { ServedWorkload } from '../authz/snapshot.ts';
 import type { Credentials } from '../identity/credentials.ts';
-import { workloadIdentity } from '../identity/peer.ts';
+import { chainProblem, workloadIdentity } from '../identity/peer.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
 import type { Address } from './address.ts';
@@ -154,7 +154,7 @@ export class InboundPort {
     socket.on('error', () => undefined);
     const ip = plainIp(socket.remoteAddress);
     try {
-      const id = workloadIdentity(socket, this.#options.trustDomain);
+      const id = workloadIdentity(socket, this.#target.credentials.trust);
       this.#hand(socket, id.uri, ip);
     } catch (error) {
       socket.destroy();
@@ -205,7 +205,7 @@ export function inboundFacts({ workload, port, protocol }: InboundTarget, princi
 function refusalReason(socket: tls.TLSSocket, error: NodeJS.ErrnoException): string | null {
   // Node destroys a socket whose chain fails and reports a reset; the reason stays here.
   const verification = socket.authorizationError as Error | string | null;
-  if (verification) return `certificate chain: ${verification instanceof Error ? verification.message : verification}`;
+  if (verification) return chainProblem(verification instanceof Error ? verification.message : verification);
   if (error.code === 'ECONNRESET' || error.code === 'EPIPE' || error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') return null;
   return (error.code ?? error.message).slice(0, 200);
 }

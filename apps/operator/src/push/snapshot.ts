@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson, selects, workloadSpiffeId } from '@sallyport/shared/mesh';
+import type { JwtAuthority, SpiffeBundle } from '@sallyport/shared/pki';
 import { attaches, type PolicyTarget } from '@sallyport/shared/policy';
 import { type ConfigEntry, keySourceOf, type PublicJwk, type ServiceConfig } from '@sallyport/shared/push';
 import type { AuthorizationPolicy, Mesh, PeerAuthentication, RequestAuthentication, Resource, Service, Workload } from '@sallyport/shared/resources';
@@ -12,6 +13,9 @@ export interface World {
   readonly roots: readonly string[];
   /** Sequence number of the bundle that `roots` are. */
   readonly bundleSequence: number;
+  readonly jwtKeys: readonly JwtAuthority[];
+  /** Bundles of other trust domains that we believe, by their names. */
+  readonly federated: ReadonlyMap<string, Pick<SpiffeBundle, 'roots' | 'jwtKeys'>>;
   readonly workloads: readonly Workload[];
   readonly services: readonly Service[];
   readonly authorizationPolicies: readonly AuthorizationPolicy[];
@@ -32,7 +36,8 @@ export function snapshotFor(proxy: string, world: World): Map<string, NamedEntry
   const served = world.workloads.filter((workload) => workload.spec.proxy === proxy);
   const entries: [string, ConfigEntry][] = [
     ['mesh', { type: 'mesh', value: bare(world.mesh) }],
-    ['bundle', bundleEntry(world)],
+    ['bundle', ownBundle(world)],
+    ...[...world.federated].map(([name, bundle]): [string, ConfigEntry] => [`federation/${name}`, { type: 'federation', value: bundleOf(name, bundle) }]),
     ...served.map((workload): [string, ConfigEntry] => [`workload/${idOf(workload)}`, workloadEntry(workload, world)]),
     ...world.services.map((service): [string, ConfigEntry] => [`service/${idOf(service)}`, { type: 'service', value: serviceConfig(service, world) }]),
     ...policiesFor(served, world),
@@ -40,13 +45,18 @@ export function snapshotFor(proxy: string, world: World): Map<string, NamedEntry
   return new Map(entries.map(([name, entry]) => [name, { name, entry, hash: hashOf(entry) }]));
 }
 
-function bundleEntry({ trustDomain, roots, bundleSequence }: World): ConfigEntry {
-  return { type: 'bundle', value: { trustDomain, roots: [...roots], sequence: bundleSequence } };
+/** The sequence number is our own bundle's alone: it is what proxies acknowledge. */
+function ownBundle(world: World): ConfigEntry {
+  return { type: 'bundle', value: { ...bundleOf(world.trustDomain, world), sequence: world.bundleSequence } };
 }
 
 /** Hash of the trust bundle's entry, which is the same for every proxy. */
 export function bundleHash(world: World): string {
-  return hashOf(bundleEntry(world));
+  return hashOf(ownBundle(world));
+}
+
+function bundleOf(trustDomain: string, { roots, jwtKeys }: Pick<SpiffeBundle, 'roots' | 'jwtKeys'>) {
+  return { trustDomain, roots: [...roots], jwtKeys: jwtKeys.map(({ kid, jwk }) => ({ kid, jwk: { ...jwk } })) };
 }
 
 /** Names of the entries that carry policies, for those workloads on which they bear. */

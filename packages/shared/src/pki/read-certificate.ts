@@ -1,6 +1,6 @@
 import { fromPem } from './certificate.ts';
 import { children, content, type Der, decode } from './der.ts';
-import { readExtensions } from './leaf.ts';
+import { readCertificate } from './spiffe-leaf.ts';
 
 /** Raised for bytes that are no certificate in canonical DER. */
 export class UnreadableCertificateError extends Error {
@@ -43,14 +43,14 @@ function read(certificate: Der): CaCertificate {
   // serial, algorithm, issuer, validity, subject: the version before them is tagged and may be absent.
   const subject = fields.filter((item) => (item.tagClass as number) === 0)[4];
   if (!subject) throw new Error('no subject');
-  const extensions = readExtensions(certificate);
-  const basic = extensions.get('2.5.29.19');
+  const { extensions } = readCertificate(certificate);
+  const basic = extensions.get('2.5.29.19')?.value;
   const constraints = basic ? children(basic) : [];
   const flag = constraints.find((item) => (item.type as number) === 1);
   const length = constraints.find((item) => (item.type as number) === 2);
-  const usage = extensions.get('2.5.29.15');
-  const keyId = extensions.get('2.5.29.14');
-  const names = extensions.get('2.5.29.30');
+  const usage = extensions.get('2.5.29.15')?.value;
+  const keyId = extensions.get('2.5.29.14')?.value;
+  const names = extensions.get('2.5.29.30')?.value;
   const permitted = names ? hosts(names, 0) : [];
   return {
     subject,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type DenyEvent, FLOW_REASONS, type Flow, type ShadowCount } from '../mesh/index.ts';
-import { authorizationPolicy, mesh, peerAuthentication, requestAuthentication, workload } from '../resources/index.ts';
+import { authorizationPolicy, mesh, peerAuthentication, requestAuthentication, trustDomainName, workload } from '../resources/index.ts';
 import { MAX_KEYS, publicJwk } from './key-set.ts';
 
 export { isDiscovery, KeySetError, keySourceOf, type PublicJwk, readKeySet } from './key-set.ts';
@@ -55,8 +55,8 @@ export const svidRequest = z.strictObject({
 });
 export const svidResponse = z.strictObject({
   spiffeId: z.string().max(2048),
-  /** Leaf first, then the intermediate. */
-  chain: z.array(pem).min(1).max(4),
+  /** Leaf first, then what leads to a root of the bundle, and on to the root of the CA’s parent where there is one. */
+  chain: z.array(pem).min(1).max(8),
   /** Roots of our own trust domain. */
   bundle: z.array(pem).min(1).max(16),
   /** Milliseconds since the epoch at which to renew: half of the lifetime with jitter. */
@@ -79,15 +79,16 @@ const serviceConfig = z.strictObject({
   ),
 });
 
-const bundleConfig = z.strictObject({
-  trustDomain: z.string(),
-  roots: z.array(pem),
-  /** `spiffe_sequence` of our own bundle: an ACK of this entry is an acknowledgement of that number. */
-  sequence: z.int().min(1).optional(),
-});
+/** A key that signs JWT-SVIDs of its trust domain; see `publicJwk` for what may be in one. */
+const jwtAuthority = z.strictObject({ kid: z.string().min(1).max(512), jwk: z.record(z.string().max(8), z.string().max(2048)) });
+/** A trust domain's bundle: good for the names of that trust domain and of no other. */
+const bundle = z.strictObject({ trustDomain: trustDomainName, roots: z.array(pem).max(64), jwtKeys: z.array(jwtAuthority).max(64).default([]) });
+/** `spiffe_sequence` of our own: an ACK of this entry is an acknowledgement of that number. */
+const ownBundle = bundle.extend({ sequence: z.int().min(1).optional() });
 
 /**
- * One named piece of a proxy's configuration. Names are unique: `mesh`, `bundle`, `workload/<ns>/<name>`,
+ * One named piece of a proxy's configuration. Names are unique: `mesh`, `bundle`,
+ * `federation/<trust domain>`, `workload/<ns>/<name>`,
  * `service/<ns>/<name>`, `authz/<ns>/<name>`, `peer/<ns>/<name>`, `authn/<ns>/<name>`, `jwks/<sha256 of its source>`.
  * A proxy gets: the workloads it serves, every service that they can call, the authorization, peer and request
  * authentication policies that bear on its workloads (including those of the root namespace), the keys that those need
@@ -95,7 +96,9 @@ const bundleConfig = z.strictObject({
  */
 export const configEntry = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('mesh'), value: mesh }),
-  z.strictObject({ type: z.literal('bundle'), value: bundleConfig }),
+  z.strictObject({ type: z.literal('bundle'), value: ownBundle }),
+  /** The bundle of another trust domain whose identities are believed. */
+  z.strictObject({ type: z.literal('federation'), value: bundle }),
   z.strictObject({
     type: z.literal('workload'),
     /** `services` are those that select this workload: they name the service on inbound flows. */

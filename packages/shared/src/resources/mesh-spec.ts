@@ -134,6 +134,13 @@ export const meshSpec = z.strictObject({
     .describe('How the operator fetches the keys of token issuers.'),
   certificates: certificates.prefault({}).describe('Lifetimes of certificates, from the workload’s up to the root. Shorter ones take effect at once.'),
   ca: certificateAuthority.prefault({ selfSigned: {} }).describe('Where the CA that issues workloads’ certificates is anchored: exactly one kind. Another one is reached by a root rotation, without a gap.'),
+  denylist: z
+    .strictObject({
+      serials: z.array(z.string().min(1).max(40).regex(/^[0-9a-f]+$/, 'must be a serial number in lower-case hexadecimal')).max(1000).default([]).describe('Serial numbers of certificates, in lower-case hexadecimal.'),
+      spiffeIds: z.array(z.string().min(1).max(2048).regex(/^spiffe:\/\/[a-z0-9._-]+\/[A-Za-z0-9._/-]+$/, 'must be the SPIFFE ID of a workload')).max(1000).default([]).describe('SPIFFE IDs, whatever certificate they come with.'),
+    })
+    .prefault({})
+    .describe('Identities that are not to be believed any more. Proxies close their connections at once and take no new ones.'),
   strict: z
     .strictObject({
       window: duration.default('24h').describe('How long a namespace must be without plaintext.'),
