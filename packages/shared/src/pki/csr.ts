@@ -48,8 +48,10 @@ export function readCsr(pem: string): KeyObject {
 }
 
 function readChecked(pem: string): KeyObject {
-  const [info, algorithm, signature] = children(decode(fromPem('CERTIFICATE REQUEST', pem)));
+  const [info, algorithm, signature, more] = children(decode(fromPem('CERTIFICATE REQUEST', pem)));
   if (readOid(children(algorithm)[0]) !== ECDSA_SHA256) throw new InvalidCsrError('signature must be ecdsa-with-SHA256');
+  // RFC 5758 §3.2: "the encoding MUST omit the parameters field"; a signature has whole bytes, and nothing follows it.
+  if (more || children(algorithm).length !== 1 || content(signature)[0] !== 0) throw new InvalidCsrError('not a PKCS#10 request in canonical DER');
   const spki = children(info)[2];
   if (!info || !spki) throw new InvalidCsrError('has no public key');
   const key = createPublicKey({ key: encode(spki), type: 'spki', format: 'der' });
