@@ -66,6 +66,14 @@ const POLICIES: readonly SampleObject[] = [
   policy('an unknown field', { rulez: [] }, { zod: 'refuses', crd: 'prunes', why: 'structural schemas prune; kubectl refuses on its own (--validate=strict)' }),
 ];
 
+const PARENTS = {
+  selfSigned: {},
+  file: { certificateFile: '/etc/ca/tls.crt', keyFile: '/etc/ca/tls.key' },
+  vault: { address: 'https://vault.test:8200', tokenFile: '/run/vault/token' },
+  certManager: { namespace: 'sallyport-system', issuerRef: { name: 'corporate' } },
+  spire: { workloadApi: '/run/spire/agent.sock' },
+};
+
 const OTHERS: readonly SampleObject[] = [
   mesh('a mesh with nothing but its name', {}, both('takes')),
   mesh('a trust domain in upper case', { trustDomain: 'TD' }, both('refuses')),
@@ -74,6 +82,13 @@ const OTHERS: readonly SampleObject[] = [
   mesh('an authorizer of no kind', { extensionProviders: [{ name: 'a' }] }, both('refuses')),
   mesh('failOpen', { extensionProviders: [{ name: 'a', envoyExtAuthzGrpc: { ...http, failOpen: true } }] }, { zod: 'refuses', crd: 'prunes', why: 'as every unknown field' }),
   mesh('a coverage that is too low', { strict: { minimumCoverage: 0.4 } }, both('refuses')),
+  ...[{ leafLifetime: '60s', issuerLifetime: '6m', rootLifetime: '12m' }, { leafLifetime: '168h', issuerLifetime: '1008h' }, { rootActivation: 'manual', nameConstraints: false }].map((certificates) => mesh('lifetimes that fit', { certificates }, both('takes'))),
+  ...[{ leafLifetime: '9s' }, { leafLifetime: '169h' }, { leafLifetime: '1h', issuerLifetime: '5h' }, { issuerLifetime: '720h', rootLifetime: '1000h' }].map((certificates) => mesh(`lifetimes that do not fit, ${JSON.stringify(certificates)}`, { certificates }, both('refuses'))),
+  ...Object.entries(PARENTS).map(([kind, spec]) => mesh(`a CA of kind ${kind}`, { ca: { [kind]: spec } }, both('takes'))),
+  mesh('a CA of no kind', { ca: {} }, both('refuses')),
+  mesh('a CA of two kinds', { ca: { selfSigned: {}, file: PARENTS.file } }, both('refuses')),
+  mesh('a Vault whose address has a path', { ca: { vault: { ...PARENTS.vault, address: 'https://vault.test/v1' } } }, both('refuses')),
+  mesh('a file without its whole path', { ca: { file: { ...PARENTS.file, keyFile: 'tls.key' } } }, both('refuses')),
   mesh('a duration without a unit', { certificates: { leafLifetime: '24' } }, both('refuses')),
   peer('a mode', { mtls: { mode: 'STRICT' } }, both('takes')),
   peer('a mode that is none', { mtls: { mode: 'MUTUAL' } }, both('refuses')),

@@ -10,6 +10,7 @@ const environment = z.object({
   SALLYPORT_STREAM_PORT: portNumber.default(8472),
   SALLYPORT_HOST: z.string().default('127.0.0.1'),
   SALLYPORT_STATE_DIR: z.string().min(1),
+  SALLYPORT_KEK_FILE: z.string().min(1).optional(),
   SALLYPORT_TRUST_DOMAIN: z.string().refine(isTrustDomain, 'must be a SPIFFE trust domain').default('cluster.local'),
   SALLYPORT_ADMIN_USERNAME: z.string().min(1).max(64).default('admin'),
   SALLYPORT_ADMIN_PASSWORD: z.string().min(12, 'must have at least 12 characters').max(256),
@@ -23,6 +24,8 @@ export interface Config {
   readonly host: string;
   readonly ports: { readonly api: number; readonly join: number; readonly stream: number };
   readonly stateDir: string;
+  /** The key under which private keys are wrapped; null for one that is made beside them. */
+  readonly kekFile: string | null;
   readonly trustDomain: string;
   readonly admin: { readonly username: string; readonly password: string };
   readonly retentionDays: number;
@@ -46,6 +49,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     host: e.SALLYPORT_HOST,
     ports: { api: e.SALLYPORT_API_PORT, join: e.SALLYPORT_JOIN_PORT, stream: e.SALLYPORT_STREAM_PORT },
     stateDir: e.SALLYPORT_STATE_DIR,
+    kekFile: e.SALLYPORT_KEK_FILE ?? null,
     trustDomain: e.SALLYPORT_TRUST_DOMAIN,
     admin: { username: e.SALLYPORT_ADMIN_USERNAME, password: e.SALLYPORT_ADMIN_PASSWORD },
     retentionDays: e.SALLYPORT_RETENTION_DAYS,

@@ -1,17 +1,21 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { pino, type Logger } from 'pino';
 import { createApi, listenApi } from './api/server.ts';
 import { Events } from './api/events.ts';
 import { Authority } from './ca/authority.ts';
+import { BundleAcks } from './ca/bundle-acks.ts';
+import { CaStore } from './ca/ca-store.ts';
+import { CaController } from './ca/controller.ts';
 import { openEvidenceKey } from './ca/evidence-key.ts';
 import { Issuance } from './ca/issuance.ts';
+import { KeyFiles } from './ca/key-files.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
 import { reconcileDetections } from './controllers/signals.ts';
 import { StatusController } from './controllers/status.ts';
 import { StrictStepper } from './controllers/strict-step.ts';
-import { AuditChain, auditWrites } from './history/audit.ts';
+import { auditChain, auditWrites } from './history/audit.ts';
+import { CertificateLedger, certificateChain } from './history/certificates.ts';
 import { pruneTelemetry } from './history/flows.ts';
+import { laggingProxies } from './history/proxies.ts';
 import { ensureUser } from './history/users.ts';
 import { JwksController } from './jwks/controller.ts';
 import { meshOf } from './observe/mesh-state.ts';
@@ -55,6 +59,7 @@ function worldReader(config: Config, cache: ResourceCache, authority: Authority,
       mesh: meshOf(cache, config.trustDomain),
       trustDomain: config.trustDomain,
       roots: authority.roots(),
+      bundleSequence: authority.document.sequence,
       jwtKeys: [],
       federated: new Map(),
       workloads: cache.all('Workload'),
@@ -76,8 +81,8 @@ function findWorkload(cache: ResourceCache, namespace: string, name: string): Wo
 }
 
 /** What runs on a clock. @returns what stops each */
-function startJobs(parts: { sources: StrictSources; stepper: StrictStepper; jwks: JwksController; events: Events; config: Config; log: Logger }): (() => Promise<void>)[] {
-  const { sources, stepper, jwks, events, config, log } = parts;
+function startJobs(parts: { sources: StrictSources; stepper: StrictStepper; jwks: JwksController; rotate: () => Promise<void>; events: Events; config: Config; log: Logger }): (() => Promise<void>)[] {
+  const { sources, stepper, jwks, rotate, events, config, log } = parts;
   const detect = async () => {
     if (await reconcileDetections(sources)) events.publish('signals');
   };
@@ -85,11 +90,11 @@ function startJobs(parts: { sources: StrictSources; stepper: StrictStepper; jwks
     const removed = await pruneTelemetry(sources.database, new Date(sources.now() - config.retentionDays * DAY));
     if (removed > 0) log.info({ removed }, 'old telemetry pruned');
   };
-  return [repeat('keys', 1_000, () => jwks.tick(), log), repeat('strict steps', 1_000, () => stepper.tick(), log), repeat('signals', 5_000, detect, log), repeat('retention', HOUR, prune, log)];
+  return [repeat('certificate authority', 1_000, rotate, log), repeat('keys', 1_000, () => jwks.tick(), log), repeat('strict steps', 1_000, () => stepper.tick(), log), repeat('signals', 5_000, detect, log), repeat('retention', HOUR, prune, log)];
 }
 
 /** Who has to know what changed. */
-function followChanges({ cache, hub, jwks, status, events }: { cache: ResourceCache; hub: PushHub; jwks: JwksController; status: StatusController; events: Events }): void {
+function followChanges({ cache, hub, jwks, authority, status, events }: { cache: ResourceCache; hub: PushHub; jwks: JwksController; authority: Authority; status: StatusController; events: Events }): void {
   cache.onChange(() => {
     hub.changed();
     status.changed();
@@ -103,35 +108,49 @@ function followChanges({ cache, hub, jwks, status, events }: { cache: ResourceCa
     hub.changed();
     status.changed();
   });
+  authority.onChange(() => {
+    hub.changed();
+    status.changed();
+    events.publish('ca');
+  });
   status.changed();
 }
 
 /** Composition root: the only place that chooses adapters and ties rooms together. */
 async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
   const now = Date.now;
-  const authority = new Authority({ directory: config.stateDir, trustDomain: config.trustDomain, now });
-  writeFileSync(join(config.stateDir, 'bundle.pem'), authority.roots().join(''), { mode: 0o644 });
+  const files = new KeyFiles(config.stateDir, config.kekFile);
+  const ca = CaStore.open(files, config.trustDomain, now());
   const { database, feed, store, cache } = await openStore(config, log);
-  const leafLifetime = () => durationMs(meshOf(cache, config.trustDomain).spec.certificates.leafLifetime);
-  const issuance = new Issuance({ authority, database, workload: (ns, name) => findWorkload(cache, ns, name), trustDomain: config.trustDomain, lifetime: leafLifetime, now });
+  const meshSpec = () => meshOf(cache, config.trustDomain).spec;
+  const lagging = (sequence: number) => laggingProxies(database, sequence, now());
+  const authority = new Authority({ store: ca, now });
+  const controller = new CaController({ store: ca, mesh: meshSpec, lagging, now, log });
+  await controller.tick();
+  const ledger = new CertificateLedger(database);
+  await ledger.chainEarlier();
+  const lifetime = () => durationMs(meshSpec().certificates.leafLifetime);
+  const issuance = new Issuance({ authority, database, ledger, workload: (ns, name) => findWorkload(cache, ns, name), trustDomain: config.trustDomain, lifetime, withheld: () => controller.withheld, now });
   const jwks = new JwksController({ cache, database, trustDomain: config.trustDomain, now, random: Math.random, log });
   await jwks.start();
   const hub = new PushHub({ world: worldReader(config, cache, authority, jwks), proxies: () => servingProxies(cache), now });
   const events = new Events();
   const sources: StrictSources = { database, cache, trustDomain: config.trustDomain, now, behind: (proxies) => hub.behind(proxies) };
   const stepper = new StrictStepper({ sources, store, log, onChange: () => events.publish('steps') });
-  const status = new StatusController({ cache, store, hub, trustDomain: config.trustDomain, keys: (source) => jwks.state(source), now, log });
-  followChanges({ cache, hub, jwks, status, events });
-  const ports = await startProxyPorts({ config, authority, issuance, hub, database, now, leafLifetime, onReport: () => events.publish('telemetry'), log });
-  const api = createApi({ ...sources, store, authority, hub, stepper, events, log, auditChain: new AuditChain(database), evidenceKey: openEvidenceKey(config.stateDir), ready: () => true });
+  const status = new StatusController({ cache, store, hub, trustDomain: config.trustDomain, keys: (source) => jwks.state(source), ca: () => controller.condition, now, log });
+  followChanges({ cache, hub, jwks, authority, status, events });
+  const acks = new BundleAcks(hub, database);
+  const ports = await startProxyPorts({ config, authority, issuance, hub, database, now, onReport: () => events.publish('telemetry'), log });
+  const api = createApi({ ...sources, store, authority, ca: controller, issuance, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: certificateChain(database), evidenceKey: openEvidenceKey(files), ready: () => true });
   const http = await listenApi(api, config.host, config.ports.api);
-  const jobs = startJobs({ sources, stepper, jwks, events, config, log });
+  const jobs = startJobs({ sources, stepper, jwks, rotate: () => acks.keep().then(() => controller.tick()), events, config, log });
   log.info({ api: http.port, join: ports.joinPort, stream: ports.streamPort, trustDomain: config.trustDomain }, 'operator ready');
   return async () => {
     await Promise.all([...jobs.map((stop) => stop()), jwks.close()]);
     await Promise.all([http.close(), ports.close()]);
     status.close();
     hub.close();
+    controller.close();
     await Promise.all([cache.close(), feed.close()]);
     await database.$disconnect();
   };

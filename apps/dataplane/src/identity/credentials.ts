@@ -56,13 +56,15 @@ function parseCertificate(pem: string): X509Certificate {
   }
 }
 
+/** RFC 5280 §6.1: a path ends at a trust anchor. What comes after it is for those who trust another one above. */
 function checkPath(chain: readonly X509Certificate[], roots: readonly X509Certificate[]): void {
+  const signs = (below: X509Certificate, above: X509Certificate) => below.checkIssued(above) && below.verify(above.publicKey);
   for (const [index, certificate] of chain.entries()) {
+    if (roots.some((root) => signs(certificate, root))) return;
     const issuer = chain[index + 1];
-    const issuers = issuer ? [issuer] : roots;
-    const signed = issuers.some((ca) => certificate.checkIssued(ca) && certificate.verify(ca.publicKey));
-    if (!signed) throw new UnusableSvidError('its chain does not lead to a root of the trust bundle');
+    if (!issuer || !signs(certificate, issuer)) break;
   }
+  throw new UnusableSvidError('its chain does not lead to a root of the trust bundle');
 }
 
 /** TLS settings of one identity. Listeners are told when the SVID or the trust bundle changed. */

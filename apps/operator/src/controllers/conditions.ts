@@ -1,4 +1,5 @@
 import type { Condition, Resource, Status } from '@sallyport/shared/resources';
+import type { CaCondition } from '../ca/controller.ts';
 import type { Programming } from '../push/hub.ts';
 import { type Referable, resolve } from './references.ts';
 
@@ -14,9 +15,9 @@ export function policyStatus(object: Resource, known: Referable, progress: Progr
 }
 
 /** The status of an object that only the operator reads. */
-export function plainStatus(object: Resource, known: Referable, now: number): Status {
-  const verdicts = object.kind === 'ExpectedGraph' ? [accepted(), resolvedRefs(object, known)] : [accepted()];
-  return statusOf(object, verdicts, now);
+export function plainStatus(object: Resource, known: Referable, ca: CaCondition, now: number): Status {
+  if (object.kind === 'ExpectedGraph') return statusOf(object, [accepted(), resolvedRefs(object, known)], now);
+  return statusOf(object, [accepted(), { type: 'CertificateAuthority', ...ca }], now);
 }
 
 function statusOf(object: Resource, verdicts: readonly Verdict[], now: number): Status {

@@ -1,5 +1,6 @@
 import type { Resource } from '@sallyport/shared/resources';
 import type { Logger } from 'pino';
+import type { CaCondition } from '../ca/controller.ts';
 import type { PushHub } from '../push/hub.ts';
 import type { ResourceCache } from '../store/cache.ts';
 import { keyOf, NotFoundError, type ResourceStore } from '../store/ports.ts';
@@ -17,6 +18,8 @@ export interface StatusOptions {
   readonly trustDomain: string;
   /** What is known of the keys at a source. */
   readonly keys: (source: string) => KeyState | null;
+  /** How the CA stands to what the Mesh asks for. */
+  readonly ca: () => CaCondition;
   readonly now: () => number;
   readonly log: Logger;
 }
@@ -85,7 +88,7 @@ export class StatusController {
       if (state) await this.#write(object, policyStatus(object, known, state, this.#now()));
     }
     for (const object of [...this.#cache.all('Mesh'), ...this.#cache.all('ExpectedGraph')]) {
-      await this.#write(object, plainStatus(object, known, this.#now()));
+      await this.#write(object, plainStatus(object, known, this.#options.ca(), this.#now()));
     }
   }
 

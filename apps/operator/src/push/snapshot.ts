@@ -11,6 +11,8 @@ export interface World {
   readonly mesh: Mesh;
   readonly trustDomain: string;
   readonly roots: readonly string[];
+  /** Sequence number of the bundle that `roots` are. */
+  readonly bundleSequence: number;
   readonly jwtKeys: readonly JwtAuthority[];
   /** Bundles of other trust domains that we believe, by their names. */
   readonly federated: ReadonlyMap<string, Pick<SpiffeBundle, 'roots' | 'jwtKeys'>>;
@@ -34,13 +36,23 @@ export function snapshotFor(proxy: string, world: World): Map<string, NamedEntry
   const served = world.workloads.filter((workload) => workload.spec.proxy === proxy);
   const entries: [string, ConfigEntry][] = [
     ['mesh', { type: 'mesh', value: bare(world.mesh) }],
-    ['bundle', { type: 'bundle', value: bundleOf(world.trustDomain, world) }],
+    ['bundle', ownBundle(world)],
     ...[...world.federated].map(([name, bundle]): [string, ConfigEntry] => [`federation/${name}`, { type: 'federation', value: bundleOf(name, bundle) }]),
     ...served.map((workload): [string, ConfigEntry] => [`workload/${idOf(workload)}`, workloadEntry(workload, world)]),
     ...world.services.map((service): [string, ConfigEntry] => [`service/${idOf(service)}`, { type: 'service', value: serviceConfig(service, world) }]),
     ...policiesFor(served, world),
   ];
   return new Map(entries.map(([name, entry]) => [name, { name, entry, hash: hashOf(entry) }]));
+}
+
+/** The sequence number is our own bundle's alone: it is what proxies acknowledge. */
+function ownBundle(world: World): ConfigEntry {
+  return { type: 'bundle', value: { ...bundleOf(world.trustDomain, world), sequence: world.bundleSequence } };
+}
+
+/** Hash of the trust bundle's entry, which is the same for every proxy. */
+export function bundleHash(world: World): string {
+  return hashOf(ownBundle(world));
 }
 
 function bundleOf(trustDomain: string, { roots, jwtKeys }: Pick<SpiffeBundle, 'roots' | 'jwtKeys'>) {

@@ -44,7 +44,7 @@ interface Extension {
 type Extensions = ReadonlyMap<string, Extension>;
 
 /** What the rules look at. @throws Error when it is not the certificate of RFC 5280 §4.1 */
-function readCertificate(certificate: Der): { readonly hasSubject: boolean; readonly extensions: Extensions } {
+export function readCertificate(certificate: Der): { readonly hasSubject: boolean; readonly extensions: Extensions } {
   const tbs = children(children(certificate)[0]);
   // RFC 5280 §4.1.2.1: "When extensions are used ... version MUST be 3": [0], before serial, algorithm, issuer, validity.
   const hasSubject = children(tbs[5]).length > 0;

@@ -56,8 +56,8 @@ export const svidRequest = z.strictObject({
 });
 export const svidResponse = z.strictObject({
   spiffeId: z.string().max(2048),
-  /** Leaf first, then the intermediate. */
-  chain: z.array(pem).min(1).max(4),
+  /** Leaf first, then what leads to a root of the bundle, and on to the root of the CA’s parent where there is one. */
+  chain: z.array(pem).min(1).max(8),
   /** Roots of our own trust domain. */
   bundle: z.array(pem).min(1).max(16),
   /** Milliseconds since the epoch at which to renew: half of the lifetime with jitter. */
@@ -92,6 +92,8 @@ const serviceConfig = z.strictObject({
 const jwtAuthority = z.strictObject({ kid: z.string().min(1).max(512), jwk: z.record(z.string().max(8), z.string().max(2048)) });
 /** A trust domain's bundle: good for the names of that trust domain and of no other. */
 const bundle = z.strictObject({ trustDomain: trustDomainName, roots: z.array(pem).max(64), jwtKeys: z.array(jwtAuthority).max(64).default([]) });
+/** `spiffe_sequence` of our own: an ACK of this entry is an acknowledgement of that number. */
+const ownBundle = bundle.extend({ sequence: z.int().min(1).optional() });
 
 /**
  * One named piece of a proxy's configuration. Names are unique: `mesh`, `bundle`,
@@ -103,7 +105,7 @@ const bundle = z.strictObject({ trustDomain: trustDomainName, roots: z.array(pem
  */
 export const configEntry = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('mesh'), value: mesh }),
-  z.strictObject({ type: z.literal('bundle'), value: bundle }),
+  z.strictObject({ type: z.literal('bundle'), value: ownBundle }),
   /** The bundle of another trust domain whose identities are believed. */
   z.strictObject({ type: z.literal('federation'), value: bundle }),
   z.strictObject({
