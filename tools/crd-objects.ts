@@ -1,4 +1,4 @@
-import { API_VERSION, type Kind } from '@sallyport/shared/resources';
+import { API_VERSION, type Kind, KINDS } from '@sallyport/shared/resources';
 
 /** An object, and what each of the two checks must say of it. */
 export interface SampleObject {
@@ -28,6 +28,8 @@ const mesh = (name: string, spec: object, verdict: Pick<SampleObject, 'zod' | 'c
 const peer = (name: string, spec: object, verdict: Pick<SampleObject, 'zod' | 'crd' | 'why'>): SampleObject => ({ name, kind: 'PeerAuthentication', spec, ...verdict });
 const jwt = (name: string, rule: object, verdict: Pick<SampleObject, 'zod' | 'crd' | 'why'>): SampleObject =>
   ({ name, kind: 'RequestAuthentication', spec: { jwtRules: [{ issuer: 'i', ...rule }] }, ...verdict });
+const federated = (how: string, spec: object, verdict: Pick<SampleObject, 'zod' | 'crd' | 'why'>): SampleObject =>
+  ({ name: `another trust domain, ${how}`, kind: 'FederatedTrustDomain', spec: { trustDomain: 'other.test', bundleEndpointURL: 'https://other.test/', ...spec }, ...verdict });
 
 const POLICIES: readonly SampleObject[] = [
   policy('nothing: an ALLOW that matches nothing', {}, both('takes')),
@@ -109,6 +111,15 @@ const OTHERS: readonly SampleObject[] = [
   { name: 'an application that others could reach', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', inbound: [{ port: 1, protocol: 'http', app: '0.0.0.0:80' }] }, ...both('refuses') },
   { name: 'a TCP listener without its service', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', outbound: [{ protocol: 'tcp', listen: '127.0.0.1:80' }] }, ...onlyZod('structural schemas have no alternatives of objects') },
   { name: 'expected calls', kind: 'ExpectedGraph', spec: { edges: [{ from: { serviceAccount: 'a' }, to: { service: 'b' } }] }, ...both('takes') },
+  federated('by its host name', { bundleEndpointProfile: { type: 'https_web' } }, both('takes')),
+  federated('by its SPIFFE ID', { bundleEndpointProfile: { type: 'https_spiffe', endpointSPIFFEID: 'spiffe://other.test/e' }, trustDomainBundle: '{}' }, both('takes')),
+  federated('by a SPIFFE ID without a bundle', { bundleEndpointProfile: { type: 'https_spiffe', endpointSPIFFEID: 'spiffe://other.test/e' } }, both('refuses')),
+  federated('by no SPIFFE ID', { bundleEndpointProfile: { type: 'https_spiffe' }, trustDomainBundle: '{}' }, both('refuses')),
+  federated('by both', { bundleEndpointProfile: { type: 'https_web', endpointSPIFFEID: 'spiffe://other.test/e' } }, both('refuses')),
+  federated('by a SPIFFE ID of a third', { bundleEndpointProfile: { type: 'https_spiffe', endpointSPIFFEID: 'spiffe://other.test.evil/e' }, trustDomainBundle: '{}' }, both('refuses')),
+  federated('without encryption', { bundleEndpointURL: 'http://other.test/', bundleEndpointProfile: { type: 'https_web' } }, both('refuses')),
+  { name: 'users of the Workload API', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', workloadApi: { uids: [1000] } }, ...both('takes') },
+  { name: 'unknown users of the Workload API', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', workloadApi: { uids: [65534] } }, ...both('refuses') },
   { name: 'a name with a dot', kind: 'ExpectedGraph', spec: { edges: [] }, metadata: { name: 'a.b' }, ...both('refuses') },
   { name: 'a name that is too long', kind: 'ExpectedGraph', spec: { edges: [] }, metadata: { name: 'a'.repeat(64) }, ...both('refuses') },
 ];
@@ -118,5 +129,5 @@ export const SAMPLES: readonly SampleObject[] = [...POLICIES, ...OTHERS];
 
 /** The whole object of a sample. */
 export function objectOf({ kind, spec, metadata }: SampleObject): Record<string, unknown> {
-  return { apiVersion: API_VERSION, kind, metadata: { name: 'sample', ...(kind === 'Mesh' ? {} : { namespace: 'shop' }), ...metadata }, spec };
+  return { apiVersion: API_VERSION, kind, metadata: { name: 'sample', ...(KINDS[kind].namespaced ? { namespace: 'shop' } : {}), ...metadata }, spec };
 }

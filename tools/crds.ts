@@ -35,6 +35,7 @@ const COLUMNS: Readonly<Record<Kind, readonly Column[]>> = {
   AuthorizationPolicy: [column('Action', '.spec.action'), column('Enforcement', '.spec.enforcement')],
   RequestAuthentication: [column('Issuer', '.spec.jwtRules[0].issuer')],
   ExpectedGraph: [],
+  FederatedTrustDomain: [column('Trust-Domain', '.spec.trustDomain'), column('Profile', '.spec.bundleEndpointProfile.type')],
 };
 const COMMON: readonly Column[] = [
   column('Accepted', '.status.conditions[?(@.type=="Accepted")].status'),

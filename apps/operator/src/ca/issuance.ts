@@ -1,13 +1,14 @@
 import { createPublicKey, createHash, type KeyObject, randomBytes, verify } from 'node:crypto';
 import { proxySpiffeId, workloadSpiffeId } from '@sallyport/shared/mesh';
 import { InvalidCsrError, readCsr } from '@sallyport/shared/pki';
-import type { joinRequest, reattestRequest, svidRequest, svidResponse } from '@sallyport/shared/push';
+import type { joinRequest, jwtRequest, jwtResponse, reattestRequest, svidRequest, svidResponse } from '@sallyport/shared/push';
 import type { Workload } from '@sallyport/shared/resources';
 import type { z } from 'zod';
 import type { CertificateLedger } from '../history/certificates.ts';
 import { enrolProxy, redeemJoinToken } from '../history/proxies.ts';
 import type { Database } from '../store/postgres/client.ts';
 import { type Authority, IssuanceError, type IssuedSvid } from './authority.ts';
+import type { JwtIssuer } from './jwt.ts';
 import { IssuanceLimit, OverLimitError } from './issuance-limit.ts';
 
 const CHALLENGE_MS = 60_000;
@@ -65,14 +66,14 @@ export class Issuance {
   readonly #now: () => number;
   readonly #challenges = new Map<string, { proxy: string; expiresAt: number }>();
   /** Proxies that have an SVID do not queue behind whoever knocks at the join port. */
-  readonly #limits: { readonly join: IssuanceLimit; readonly renew: IssuanceLimit };
+  readonly #limits: { readonly join: IssuanceLimit; readonly renew: IssuanceLimit; readonly jwt: IssuanceLimit };
   readonly #issued = new Map<string, number>();
   readonly #refused = new Map<string, number>();
 
   constructor(options: IssuanceOptions) {
     this.#options = options;
     this.#now = options.now;
-    this.#limits = { join: new IssuanceLimit(RATE_PER_SECOND, options.now), renew: new IssuanceLimit(RATE_PER_SECOND, options.now) };
+    this.#limits = { join: new IssuanceLimit(RATE_PER_SECOND, options.now), renew: new IssuanceLimit(RATE_PER_SECOND, options.now), jwt: new IssuanceLimit(RATE_PER_SECOND, options.now) };
   }
 
   /** How many SVIDs were issued by attestation, and refused by reason, since the start. */
@@ -135,17 +136,42 @@ export class Issuance {
   /** @throws AttestationError 403 when the proxy does not serve the workload that it asks for */
   async #renew(proxy: string, request: z.infer<typeof svidRequest>): Promise<SvidAnswer> {
     await this.#limits.renew.admit();
-    const enrolled = await this.#options.database.proxy.findUnique({ where: { name: proxy }, select: { name: true } });
-    if (!enrolled) throw new AttestationError(403, `proxy ${proxy} is no longer enrolled`);
+    await this.#requireEnrolled(proxy);
     const key = csrKey(request.csr);
     if (request.workload === null) {
       return this.#issue({ id: proxySpiffeId(this.#options.trustDomain, proxy), key, proxy, workload: null, attestation: 'svid' });
     }
-    const { namespace, name } = request.workload;
+    const id = this.#identityOf(request.workload, proxy);
+    return this.#issue({ id, key, proxy, workload: request.workload, attestation: 'served-by-proxy' });
+  }
+
+  /**
+   * A JWT-SVID for a workload that the proxy serves. These are short and many, and leave no row in the record.
+   *
+   * @throws AttestationError 403 when the proxy does not serve it
+   */
+  jwtSvid(proxy: string, request: z.infer<typeof jwtRequest>): Promise<z.infer<typeof jwtResponse>> {
+    return this.#counted(() => this.#jwtSvid(proxy, request));
+  }
+
+  async #jwtSvid(proxy: string, { workload, audience }: z.infer<typeof jwtRequest>): Promise<z.infer<typeof jwtResponse>> {
+    await this.#limits.jwt.admit();
+    await this.#requireEnrolled(proxy);
+    const id = this.#identityOf(workload, proxy);
+    const refusal = this.#options.withheld();
+    if (refusal !== null) throw new BusyError(503, refusal, UNAVAILABLE_RETRY_S);
+    return this.#options.jwt.sign(id, audience);
+  }
+
+  async #requireEnrolled(proxy: string): Promise<void> {
+    const enrolled = await this.#options.database.proxy.findUnique({ where: { name: proxy }, select: { name: true } });
+    if (!enrolled) throw new AttestationError(403, `proxy ${proxy} is no longer enrolled`);
+  }
+
+  #identityOf({ namespace, name }: { readonly namespace: string; readonly name: string }, proxy: string): string {
     const workload = this.#options.workload(namespace, name);
     if (workload?.spec.proxy !== proxy) throw new AttestationError(403, `workload ${namespace}/${name} is not served by proxy ${proxy}`);
-    const id = workloadSpiffeId(this.#options.trustDomain, namespace, workload.spec.serviceAccount);
-    return this.#issue({ id, key, proxy, workload: request.workload, attestation: 'served-by-proxy' });
+    return workloadSpiffeId(this.#options.trustDomain, namespace, workload.spec.serviceAccount);
   }
 
   async #issue(order: Order): Promise<SvidAnswer> {
@@ -165,7 +191,7 @@ export class Issuance {
     return svid;
   }
 
-  async #counted(work: () => Promise<SvidAnswer>): Promise<SvidAnswer> {
+  async #counted<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
@@ -185,6 +211,8 @@ interface IssuanceOptions {
   readonly lifetime: () => number;
   /** Why proxies get no SVID from this CA by configuration; null when they do. */
   readonly withheld: () => string | null;
+  /** Signs JWT-SVIDs. */
+  readonly jwt: JwtIssuer;
   readonly now: () => number;
 }
 

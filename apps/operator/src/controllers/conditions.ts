@@ -1,5 +1,6 @@
 import type { Condition, Resource, Status } from '@sallyport/shared/resources';
 import type { CaCondition } from '../ca/controller.ts';
+import type { FederationState } from '../federation/controller.ts';
 import type { Programming } from '../push/hub.ts';
 import { type Referable, resolve } from './references.ts';
 
@@ -18,6 +19,21 @@ export function policyStatus(object: Resource, known: Referable, progress: Progr
 export function plainStatus(object: Resource, known: Referable, ca: CaCondition, now: number): Status {
   if (object.kind === 'ExpectedGraph') return statusOf(object, [accepted(), resolvedRefs(object, known)], now);
   return statusOf(object, [accepted(), { type: 'CertificateAuthority', ...ca }], now);
+}
+
+/** The status of a federation: whether it is taken up, and how old its bundle is. */
+export function federationStatus(object: Resource, state: FederationState, now: number): Status {
+  const taken: Verdict = state.refused === null ? accepted() : { type: 'Accepted', status: 'False', reason: 'TrustDomainTaken', message: state.refused };
+  return statusOf(object, [taken, { type: 'BundleFetched', ...bundleVerdict(state) }], now);
+}
+
+function bundleVerdict({ refused, fetchedAt, usable, failure }: FederationState): Omit<Verdict, 'type'> {
+  if (refused !== null) return { status: 'False', reason: 'NotAccepted', message: 'nothing is fetched for this object' };
+  if (failure !== null && !usable) return { status: 'False', reason: 'BundleUnavailable', message: `there is no bundle, so nobody of that trust domain is believed: ${failure}` };
+  const since = fetchedAt === null ? 'the bundle of this object' : `the bundle of ${new Date(fetchedAt).toISOString()}`;
+  if (failure !== null) return { status: 'False', reason: 'BundleStale', message: `${since} stays in use, because a newer one cannot be fetched: ${failure}` };
+  if (fetchedAt === null) return { status: 'Unknown', reason: 'Pending', message: 'the first fetch has not ended' };
+  return { status: 'True', reason: 'BundleFetched', message: 'the bundle is in use and kept fresh by its hint' };
 }
 
 function statusOf(object: Resource, verdicts: readonly Verdict[], now: number): Status {

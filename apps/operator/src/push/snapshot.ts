@@ -112,14 +112,14 @@ function serviceConfig(service: Service, world: World): ServiceConfig {
         workload: workload.metadata.name,
         address: workload.spec.address,
         port: targetPort ?? port,
-        spiffeId: workload.spec.proxy === undefined ? null : spiffeIdOf(workload, world),
+        spiffeId: workload.spec.proxy === undefined && workload.spec.spiffeId === undefined ? null : spiffeIdOf(workload, world),
       })),
     })),
   };
 }
 
 function spiffeIdOf(workload: Workload, world: World): string {
-  return workloadSpiffeId(world.trustDomain, workload.metadata.namespace ?? '', workload.spec.serviceAccount);
+  return workload.spec.spiffeId ?? workloadSpiffeId(world.trustDomain, workload.metadata.namespace ?? '', workload.spec.serviceAccount);
 }
 
 function idOf(object: Resource): string {
