@@ -75,6 +75,54 @@ const PARENTS = {
   certManager: { namespace: 'sallyport-system', issuerRef: { name: 'corporate' } },
   spire: { workloadApi: '/run/spire/agent.sock' },
 };
+const traffic = (name: string, spec: object, verdict: Pick<SampleObject, 'zod' | 'crd' | 'why'>): SampleObject =>
+  ({ name: `calls with ${name}`, kind: 'TrafficPolicy', spec: { targetRefs: [{ kind: 'Service', name: 'a' }], ...spec }, ...verdict });
+const timeouts = (request: string, backendRequest: string, verdict: 'takes' | 'refuses') => traffic(`timeouts ${request} and ${backendRequest}`, { timeouts: { request, backendRequest } }, both(verdict));
+const half = { percentage: { value: 50 } };
+
+const TRAFFIC: readonly SampleObject[] = [
+  traffic('nothing but their service', {}, both('takes')),
+  traffic('no service', { targetRefs: [] }, both('refuses')),
+  traffic('a gateway', { targetRefs: [{ kind: 'Gateway', name: 'a' }] }, both('refuses')),
+  timeouts('10s', '2s', 'takes'),
+  timeouts('1m', '60s', 'takes'),
+  timeouts('1h', '59m59s999ms', 'takes'),
+  timeouts('1s', '1001ms', 'refuses'),
+  timeouts('0s', '2s', 'takes'),
+  timeouts('2s', '0s', 'takes'),
+  timeouts('61m', '1s', 'refuses'),
+  ...['1.5s', '10', '-1s', '1us', '1h1h1h1h1h', ''].map((text) => timeouts('0s', text, 'refuses')),
+  traffic('no timeout', { timeouts: {} }, both('refuses')),
+  traffic('repetitions', { retry: { codes: [503], attempts: 3, backoff: '100ms', methods: ['POST'] }, retryConstraint: { budget: { percent: 10 }, minRetryRate: {} } }, both('takes')),
+  traffic('a repetition by default', { retry: {}, retryConstraint: {} }, both('takes')),
+  traffic('a backoff that is too short', { retry: { backoff: '0s' } }, both('refuses')),
+  traffic('a good answer repeated', { retry: { codes: [200] } }, both('refuses')),
+  traffic('more repetitions than ten', { retry: { attempts: 11 } }, both('refuses')),
+  traffic('a budget of nothing', { retryConstraint: {} }, both('refuses')),
+  traffic('a division', { backendRefs: [{ name: 'a', weight: 9 }, { name: 'b', port: 80 }] }, both('takes')),
+  traffic('a division among none', { backendRefs: [{ name: 'a', weight: 0 }] }, both('refuses')),
+  traffic('a backend elsewhere', { backendRefs: [{ name: 'a', namespace: 'b' }] }, { zod: 'refuses', crd: 'prunes', why: 'as every unknown field' }),
+  traffic('a mirror', { requestMirror: { backendRef: { name: 'b' }, fraction: { numerator: 1, denominator: 3 } } }, both('takes')),
+  traffic('a mirror of too much', { requestMirror: { backendRef: { name: 'b' }, fraction: { numerator: 101 } } }, both('refuses')),
+  traffic('a mirror by both', { requestMirror: { backendRef: { name: 'b' }, percent: 1, fraction: { numerator: 1 } } }, both('refuses')),
+  traffic('faults', { fault: { delay: { ...half, fixedDelay: '5s' }, abort: { percentage: { value: 0.5 }, grpcStatus: 'UNAVAILABLE' } } }, both('takes')),
+  traffic('a fault that is none', { fault: {} }, both('refuses')),
+  traffic('an abort of no kind', { fault: { abort: half } }, both('refuses')),
+  traffic('an abort of both kinds', { fault: { abort: { ...half, httpStatus: 503, grpcStatus: 'INTERNAL' } } }, both('refuses')),
+  traffic('more than all delayed', { fault: { delay: { percentage: { value: 101 }, fixedDelay: '5s' } } }, both('refuses')),
+  traffic('a hash', { loadBalancer: { type: 'ConsistentHash', consistentHash: { header: 'x-user' } } }, both('takes')),
+  traffic('a hash of the source', { loadBalancer: { type: 'ConsistentHash', consistentHash: { sourceIP: true } } }, both('takes')),
+  traffic('a hash of two', { loadBalancer: { type: 'ConsistentHash', consistentHash: { header: 'x-user', cookie: 'c' } } }, both('refuses')),
+  traffic('a hash of none', { loadBalancer: { type: 'ConsistentHash', consistentHash: {} } }, both('refuses')),
+  traffic('a hash without its type', { loadBalancer: { consistentHash: { header: 'x-user' } } }, both('refuses')),
+  traffic('the type without its hash', { loadBalancer: { type: 'ConsistentHash' } }, both('refuses')),
+  traffic('near endpoints first', { loadBalancer: { localityLbSetting: {} } }, both('takes')),
+  traffic('limits', { circuitBreaker: { maxConnections: 1, maxRequests: 1, maxPendingRequests: 0 } }, both('takes')),
+  traffic('a queue without a limit', { circuitBreaker: { maxPendingRequests: 1 } }, both('refuses')),
+  traffic('no limit', { circuitBreaker: {} }, both('refuses')),
+  traffic('ejection', { outlierDetection: {} }, both('takes')),
+  traffic('ejection for a moment', { outlierDetection: { baseEjectionTime: '999ms' } }, both('refuses')),
+];
 
 const OTHERS: readonly SampleObject[] = [
   mesh('a mesh with nothing but its name', {}, both('takes')),
@@ -107,6 +155,8 @@ const OTHERS: readonly SampleObject[] = [
   { name: 'a service without ports', kind: 'Service', spec: { selector: {}, ports: [] }, ...both('refuses') },
   { name: 'a workload', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', outbound: [{ protocol: 'http', listen: '127.0.0.1:80' }] }, ...both('takes') },
   { name: 'a workload at IPv6', kind: 'Workload', spec: { serviceAccount: 'a', address: 'fd00::1' }, ...both('takes') },
+  { name: 'a workload in a zone', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', locality: { region: 'north', zone: 'north-1' } }, ...both('takes') },
+  { name: 'a workload in a zone of nowhere', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', locality: { zone: 'north-1' } }, ...both('refuses') },
   { name: 'a workload at a name', kind: 'Workload', spec: { serviceAccount: 'a', address: 'host' }, ...both('refuses') },
   { name: 'an application that others could reach', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', inbound: [{ port: 1, protocol: 'http', app: '0.0.0.0:80' }] }, ...both('refuses') },
   { name: 'a TCP listener without its service', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', outbound: [{ protocol: 'tcp', listen: '127.0.0.1:80' }] }, ...onlyZod('structural schemas have no alternatives of objects') },
@@ -125,7 +175,7 @@ const OTHERS: readonly SampleObject[] = [
 ];
 
 /** Objects at the borders of every check across fields, for zod and for the CRDs alike. */
-export const SAMPLES: readonly SampleObject[] = [...POLICIES, ...OTHERS];
+export const SAMPLES: readonly SampleObject[] = [...POLICIES, ...TRAFFIC, ...OTHERS];
 
 /** The whole object of a sample. */
 export function objectOf({ kind, spec, metadata }: SampleObject): Record<string, unknown> {

@@ -5,10 +5,12 @@ import { ConfigStream } from './config-stream/config-stream.ts';
 import { OperatorLink } from './config-stream/operator-link.ts';
 import { SavedConfigFile } from './config-stream/saved-config.ts';
 import { Authorizers } from './ext-authz/authorizers.ts';
+import { HboneClient } from './hbone/client.ts';
 import { InboundHttp } from './http/inbound.ts';
 import { OutboundHttp } from './http/outbound.ts';
 import { Identities } from './identity/identities.ts';
 import { prepareStateDirectory } from './identity/state-dir.ts';
+import { inboundHandler } from './listener/inbound-sniffed.ts';
 import { Listeners } from './listener/listeners.ts';
 import { InboundTcp } from './tcp/inbound.ts';
 import { OutboundTcp } from './tcp/outbound.ts';
@@ -23,6 +25,8 @@ import { WorkloadEndpoint } from './workload-api/endpoint.ts';
 /** The operator speaks at least every 10 s; three times that is silence. */
 const STREAM_IDLE_MS = 30_000;
 const DRAIN_MS = 5_000;
+/** Calls are over by then: this is for the goodbye. */
+const TUNNELS_END_MS = 500;
 const LAST_REPORT_MS = 3_000;
 const RETRY_SAVED_MS = 2_000;
 
@@ -42,6 +46,7 @@ export class Proxy {
   readonly #saved: SavedConfigFile;
   readonly #authorizers = new Authorizers();
   readonly #listeners: Listeners;
+  readonly #tunnels: HboneClient;
   readonly #reporter: Reporter;
   readonly #metrics: Metrics;
   readonly #workloadApi: WorkloadEndpoint | null;
@@ -65,8 +70,10 @@ export class Proxy {
       configAge: () => this.#configAge(),
       svids: () => this.#identities.held(),
       pendingReports: () => this.#reporter.pending,
+      tunnels: () => ({ inbound: this.#listeners.tunnels, outbound: this.#tunnels.open }),
     });
     const recorder = new Recorder(counter, this.#metrics, log);
+    this.#tunnels = new HboneClient(log);
     this.#listeners = this.#createListeners(recorder);
     this.#reporter = new Reporter({
       link: this.#link,
@@ -120,6 +127,7 @@ export class Proxy {
     this.#stopping = true;
     await this.#stream?.stop();
     await this.#listeners.close(DRAIN_MS);
+    await this.#tunnels.close(TUNNELS_END_MS);
     await this.#reporter.stop(LAST_REPORT_MS);
     await this.#identities.stop();
     this.#link.close();
@@ -131,11 +139,11 @@ export class Proxy {
 
   #createListeners(recorder: Recorder): Listeners {
     return new Listeners({
-      trustDomain: this.#config.trustDomain,
       recorder,
+      log: this.#log,
       credentialsOf: (workload) => this.#identities.credentialsOf(workload),
-      createHandler: (target) => (target().protocol === 'http' ? new InboundHttp(target, recorder, this.#authorizers) : new InboundTcp(target, recorder, this.#authorizers)),
-      createOutbound: (target) => (target().spec.protocol === 'http' ? new OutboundHttp(target, recorder) : new OutboundTcp(target, recorder)),
+      createHandler: (target) => inboundHandler(target, recorder, (of) => new InboundHttp(of, recorder, this.#authorizers), (of) => new InboundTcp(of, recorder, this.#authorizers)),
+      createOutbound: (target) => (target().spec.protocol === 'http' ? new OutboundHttp(target, recorder, this.#tunnels) : new OutboundTcp(target, recorder, this.#tunnels)),
     });
   }
 

@@ -5,7 +5,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import type { Flow, ShadowCount } from '@sallyport/shared/mesh';
+import type { Flow, PortProtocol, ShadowCount } from '@sallyport/shared/mesh';
 import { type ConfigEntry, readKeySet, type ReportRequest } from '@sallyport/shared/push';
 import { API_VERSION, KINDS, type Workload } from '@sallyport/shared/resources';
 import type { ProxyConfig } from '../src/config.ts';
@@ -114,6 +114,13 @@ export class TestMesh {
     return join(this.directory, `${name}.sock`);
   }
 
+  /** The value of a metric, given as in the exposition: `name{label="value"}`. */
+  async metric(proxy: string, name: string): Promise<number> {
+    const answer = await fetch(`http://127.0.0.1:${this.#proxies.get(proxy)?.adminPort}/metrics`);
+    const line = (await answer.text()).split('\n').find((each) => each.startsWith(`${name} `));
+    return Number(line?.slice(name.length));
+  }
+
   /** Everything that a proxy reported, once a report came that was built after this call. */
   async flows(proxy: string): Promise<Flow[]> {
     return (await this.#reports(proxy)).flatMap((report) => report.flows);
@@ -148,7 +155,8 @@ export function baseEntries(root: string): Entries {
 }
 
 export function addWorkload(entries: Entries, namespace: string, name: string, spec: Partial<Workload['spec']>, service?: { port: number }): void {
-  const full = { serviceAccount: name, address: '127.0.0.1', inbound: [], outbound: [], ...spec };
+  // Meshes of other tests are on this machine too: HBONE is for tests that ask for it.
+  const full = { serviceAccount: name, address: '127.0.0.1', hbonePort: 0, inbound: [], outbound: [], ...spec };
   const resource = { apiVersion: API_VERSION, kind: 'Workload', metadata: { name, namespace, labels: { app: name } }, spec: full } as const;
   const services = service ? [{ name, targetPort: service.port }] : [];
   entries.set(`workload/${namespace}/${name}`, { type: 'workload', value: { resource, spiffeId: workloadUri(namespace, name), services } });
@@ -157,10 +165,12 @@ export function addWorkload(entries: Entries, namespace: string, name: string, s
 export interface TestEndpoint {
   readonly port: number;
   readonly spiffeId: string | null;
+  readonly address?: string;
+  readonly hbone?: number | null;
 }
 
-export function addService(entries: Entries, namespace: string, name: string, protocol: 'http' | 'tcp', endpoints: readonly TestEndpoint[]): void {
-  const full = endpoints.map(({ port, spiffeId }) => ({ workload: name, address: '127.0.0.1', port, spiffeId }));
+export function addService(entries: Entries, namespace: string, name: string, protocol: PortProtocol, endpoints: readonly TestEndpoint[]): void {
+  const full = endpoints.map(({ port, spiffeId, address = '127.0.0.1', hbone = null }) => ({ workload: name, address, port, spiffeId, hbone }));
   entries.set(`service/${namespace}/${name}`, { type: 'service', value: { namespace, name, ports: [{ port: 80, protocol, endpoints: full }] } });
 }
 
@@ -174,6 +184,13 @@ export function addPolicy(entries: Entries, namespace: string, name: string, spe
 export function addPeerMode(entries: Entries, namespace: string, mode: 'STRICT' | 'PERMISSIVE' | 'DISABLE'): void {
   const value = { apiVersion: API_VERSION, kind: 'PeerAuthentication', metadata: { name: 'default', namespace }, spec: { mtls: { mode } } } as const;
   entries.set(`peer/${namespace}/default`, { type: 'peer', value });
+}
+
+/** A TrafficPolicy that rules `services` of its namespace. */
+export function addTraffic(entries: Entries, namespace: string, services: readonly string[], spec: object): void {
+  const targetRefs = services.map((name) => ({ kind: 'Service', name }));
+  const resource = KINDS.TrafficPolicy.schema.parse({ apiVersion: API_VERSION, kind: 'TrafficPolicy', metadata: { name: 'traffic', namespace }, spec: { targetRefs, ...spec } });
+  entries.set(`traffic/${namespace}/traffic`, { type: 'traffic', value: { resource, services: [...services] } });
 }
 
 export function addAuthentication(entries: Entries, namespace: string, name: string, spec: object): void {

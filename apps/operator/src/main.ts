@@ -72,6 +72,7 @@ function worldReader(config: Config, cache: ResourceCache, { authority, jwks, jw
       authorizationPolicies: cache.all('AuthorizationPolicy'),
       peerAuthentications: cache.all('PeerAuthentication'),
       requestAuthentications: cache.all('RequestAuthentication'),
+      trafficPolicies: cache.all('TrafficPolicy'),
       keys: jwks.keys,
     },
   });

@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { parseSpiffeId } from '@sallyport/shared/mesh';
 import { compileAuthentication, type CompiledWorkloadPolicy, compileWorkloadPolicy, type WorkloadPolicyInput } from '@sallyport/shared/policy';
 import type { ConfigEntry, ServiceConfig } from '@sallyport/shared/push';
-import type { AuthorizationPolicy, JwtRule, MeshSpec, PeerAuthentication, RequestAuthentication, Workload } from '@sallyport/shared/resources';
+import type { AuthorizationPolicy, JwtRule, MeshSpec, PeerAuthentication, RequestAuthentication, TrafficPolicySpec, Workload } from '@sallyport/shared/resources';
 import { prepareAuthentication, type WorkloadAuthentication } from '../authn/authenticate.ts';
 import type { KeyRing } from '../authn/key-ring.ts';
 import { keyRings } from '../authn/key-rings.ts';
@@ -30,6 +30,8 @@ export interface Snapshot {
   readonly workloads: readonly ServedWorkload[];
   /** By `namespace/name`. */
   readonly services: ReadonlyMap<string, ServiceConfig>;
+  /** The traffic policy that rules a service, by `namespace/name` of the service. */
+  readonly traffic: ReadonlyMap<string, TrafficPolicySpec>;
 }
 
 interface Sorted {
@@ -40,6 +42,7 @@ interface Sorted {
   readonly authorizationPolicies: readonly AuthorizationPolicy[];
   readonly peerAuthentications: readonly PeerAuthentication[];
   readonly requestAuthentications: readonly RequestAuthentication[];
+  readonly trafficPolicies: readonly Extract<ConfigEntry, { type: 'traffic' }>['value'][];
   readonly keys: (rule: JwtRule) => KeyRing | null;
 }
 
@@ -51,6 +54,7 @@ interface Sorted {
 export function compileSnapshot(set: ConfigSet, version: string, trustDomain: string): Snapshot {
   const sorted = sort(set, trustDomain);
   const problems: ConfigProblem[] = [];
+  const traffic = trafficByService(sorted.trafficPolicies, problems);
   const workloads: ServedWorkload[] = [];
   for (const value of sorted.workloads) {
     const name = `workload/${value.resource.metadata.namespace ?? ''}/${value.resource.metadata.name}`;
@@ -62,7 +66,7 @@ export function compileSnapshot(set: ConfigSet, version: string, trustDomain: st
   }
   if (problems.length > 0) throw new RefusedConfigError(problems);
   const services = new Map(sorted.services.map((service) => [`${service.namespace}/${service.name}`, service]));
-  return { version, mesh: sorted.mesh, trust: sorted.trust, workloads, services };
+  return { version, mesh: sorted.mesh, trust: sorted.trust, workloads, services, traffic };
 }
 
 function sort(set: ConfigSet, trustDomain: string): Sorted {
@@ -84,8 +88,22 @@ function sort(set: ConfigSet, trustDomain: string): Sorted {
     authorizationPolicies: entries.flatMap((entry) => (entry.type === 'authz' ? [entry.value] : [])),
     peerAuthentications: entries.flatMap((entry) => (entry.type === 'peer' ? [entry.value] : [])),
     requestAuthentications: entries.flatMap((entry) => (entry.type === 'authn' ? [entry.value] : [])),
+    trafficPolicies: entries.flatMap((entry) => (entry.type === 'traffic' ? [entry.value] : [])),
     keys: keyRings(entries.flatMap((entry) => (entry.type === 'jwks' ? [entry.value] : []))),
   };
+}
+
+/** Two policies for one service would be a guess: the operator sends the one that rules. */
+function trafficByService(policies: Sorted['trafficPolicies'], problems: ConfigProblem[]): Map<string, TrafficPolicySpec> {
+  const ruled = new Map<string, TrafficPolicySpec>();
+  for (const { resource: { metadata, spec }, services } of policies) {
+    for (const service of services) {
+      const key = `${metadata.namespace ?? ''}/${service}`;
+      if (ruled.has(key)) problems.push({ name: `traffic/${metadata.namespace ?? ''}/${metadata.name}`, message: `another policy rules service ${key} already` });
+      ruled.set(key, spec);
+    }
+  }
+  return ruled;
 }
 
 function checkRoots(entry: string, roots: readonly string[]): void {

@@ -92,6 +92,7 @@ function nameOf(entry: ConfigEntry): string {
   if (entry.type === 'federation') return `federation/${entry.value.trustDomain}`;
   if (entry.type === 'jwks') return `jwks/${sha256(entry.value.source)}`;
   if (entry.type === 'service') return `service/${path(entry.value)}`;
+  if (entry.type === 'traffic') return `traffic/${path(entry.value.resource.metadata)}`;
   if (entry.type === 'workload') return `workload/${path(entry.value.resource.metadata)}`;
   return `${entry.type}/${path(entry.value.metadata)}`;
 }

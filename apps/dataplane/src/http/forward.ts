@@ -1,213 +1,256 @@
-import http, { type ClientRequest, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
-import type { FlowReason } from '@sallyport/shared/mesh';
-import type { PooledAgent } from './agents.ts';
-import { endToEnd, flat, hasBody, type HeaderPair, safeTrailers } from './headers.ts';
-import type { UpgradeRequest } from './server.ts';
+import type { Link } from '../link/link.ts';
+import { ReplayBuffer } from '../traffic/replay.ts';
+import { compileRemoval, type Removal } from '../wire/index.ts';
+import type { Downstream, DownstreamUser, Edits, RequestMessage, ResponseMessage, Trailers, Upstream, UpstreamPool, UpstreamUser } from './exchange.ts';
+import type { MirrorCopy } from './mirror-copy.ts';
 
-/** Without a byte for this long the upstream counts as gone. */
-const UPSTREAM_IDLE_MS = 300_000;
-/** How long the rest of a body is read and thrown away, so that its sender reads our answer instead of a reset. */
-const DRAIN_MS = 2_000;
+/** By trailers nobody states an identity or a verdict: some would read them as if they were headers. */
+export const RESERVED: Removal = compileRemoval(['x-forwarded-client-cert'], ['x-sallyport-']);
 
-/** Where a request goes and in which form. */
+/** In which form a request goes on. */
 export interface ForwardPlan {
-  readonly agent: PooledAgent;
-  readonly path: string;
-  readonly headers: readonly HeaderPair[];
-  /** True when the other side may not speak in our name: its `x-sallyport-*` headers are dropped. */
-  readonly dropFromAnswer: (name: string) => boolean;
-  /** Names of the request's trailers that are not passed on. */
-  readonly dropTrailer?: (name: string) => boolean;
-  /** True when the caller's connection is to end with this answer. */
-  readonly close: boolean;
-  readonly upgrade: UpgradeRequest | null;
-  /** Called when the upstream switched protocols; both connections are then the callee's. */
-  readonly switched: (client: Duplex, upstream: Duplex) => void;
+  readonly request: RequestMessage;
+  readonly target: string;
+  readonly edits: Edits;
+  /** What is not passed on of the request's trailers. */
+  readonly trailers: Removal;
+  /** Gets the body too. */
+  readonly copy: MirrorCopy | null;
+}
+
+/** Where a request goes. */
+export interface Hop {
+  readonly pool: UpstreamPool;
+  /** What becomes of the answer's head. */
+  readonly answer: Edits;
+  /** Ms until the answer's head must be here; Infinity for no limit. */
+  readonly patience: number;
+}
+
+/** No answer came in the time that the hop had. */
+export class PatienceError extends Error {
+  override readonly name = 'PatienceError';
 }
 
 /** How forwarding ended. `unreachable`: nothing was answered, and the caller of `forward` must answer. */
 export interface ForwardOutcome {
   readonly kind: 'answered' | 'unreachable' | 'abandoned';
-  /** The answer's head, when there was one. */
-  readonly answer: IncomingMessage | null;
   readonly error: Error | null;
-  /** True when nothing of the request reached anybody, so that it may be sent again. */
-  readonly retryable: boolean;
   readonly received: number;
   readonly sent: number;
 }
 
-/** Streams a request to its upstream and the answer back, with back-pressure, trailers and 100-continue. Never rejects. */
-export function forward(req: IncomingMessage, res: ServerResponse, plan: ForwardPlan): Promise<ForwardOutcome> {
-  return new Promise((resolve) => {
-    new Forwarding(req, res, plan, resolve).start();
-  });
+export interface ForwardUser {
+  /**
+   * An attempt ended: with an answer of this status, of which the caller saw nothing yet, or with an error.
+   *
+   * @param untouched nobody took anything of the request
+   * @param replayable it can be sent again as it was
+   * @returns ms after which to try {@link next}; null to leave it at that
+   */
+  again(end: number | Error, untouched: boolean, replayable: boolean): number | null;
+  /** Where to try now; null when there is nowhere. */
+  next(): Hop | null;
+  /** The answer's head came. True when the caller's connection is to end with it. */
+  answered(response: ResponseMessage): boolean;
+  finished(outcome: ForwardOutcome): void;
+  /** The upstream switched protocols; both connections are the callee's, with the bytes that were passed on already. */
+  switched(client: Link, upstream: Link, received: number, sent: number): void;
 }
 
-class Forwarding {
-  readonly #req: IncomingMessage;
-  readonly #res: ServerResponse;
+/** Streams a request to its upstream and the answer back, with back-pressure, trailers and interim answers. */
+export function forward(call: Downstream, plan: ForwardPlan, hop: Hop, user: ForwardUser): void {
+  new Forwarding(call, plan, hop, user).start();
+}
+
+class Forwarding implements UpstreamUser {
+  readonly #call: Downstream;
   readonly #plan: ForwardPlan;
-  readonly #resolve: (outcome: ForwardOutcome) => void;
-  readonly #onClose = () => this.#closed();
-  #upstream: ClientRequest | null = null;
-  #answer: IncomingMessage | null = null;
-  #connected = false;
+  readonly #user: ForwardUser;
+  readonly #hasBody: boolean;
+  #hop: Hop;
+  #upstream: Upstream | null = null;
+  readonly #kept = new ReplayBuffer();
+  #timer: NodeJS.Timeout | null = null;
+  #requestEnded = false;
+  #answered = false;
+  #over = false;
   #received = 0;
   #sent = 0;
 
-  constructor(req: IncomingMessage, res: ServerResponse, plan: ForwardPlan, resolve: (outcome: ForwardOutcome) => void) {
-    this.#req = req;
-    this.#res = res;
+  constructor(call: Downstream, plan: ForwardPlan, hop: Hop, user: ForwardUser) {
+    this.#call = call;
     this.#plan = plan;
-    this.#resolve = resolve;
+    this.#hop = hop;
+    this.#user = user;
+    this.#hasBody = !call.bodyEnded;
   }
 
   start(): void {
-    const { agent, path, headers } = this.#plan;
-    this.#res.once('close', this.#onClose);
-    if (this.#res.destroyed) return this.#closed();
-    try {
-      // A list of headers is sent as it is; `host` here only names the pool.
-      this.#upstream = http.request({ agent, host: 'mesh', method: this.#req.method ?? 'GET', path, headers: flat(headers), setHost: false });
-    } catch (error) {
-      return this.#failed(error as Error);
-    }
-    this.#upstream.once('socket', () => this.#send());
-    this.#upstream.once('continue', () => this.#res.writeContinue());
-    this.#upstream.once('response', (answer) => this.#relay(answer));
-    this.#upstream.once('upgrade', (answer, socket, head) => this.#switch(answer, socket, head));
-    this.#upstream.on('error', (error) => this.#failed(error));
-    this.#upstream.setTimeout(UPSTREAM_IDLE_MS, () => this.#upstream?.destroy(new Error('upstream sent nothing for too long')));
-    if (!hasBody(this.#req)) this.#upstream.end();
+    this.#call.attach(new Sender(this));
+    this.#send();
+    if (this.#hasBody) this.#call.readBody();
   }
 
-  /** The connection stands and its peer is verified: only now may the body be taken from its source. */
   #send(): void {
-    const upstream = this.#upstream;
-    const req = this.#req;
-    this.#connected = true;
-    if (!upstream || !hasBody(req)) return;
-    upstream.flushHeaders();
-    req.on('data', (chunk: Buffer) => {
-      this.#received += chunk.length;
-    });
-    req.pipe(upstream, { end: false });
-    req.once('end', () => {
-      const trailers = safeTrailers(req.rawTrailers, this.#plan.dropTrailer);
-      if (trailers.length > 0) upstream.addTrailers(trailers);
-      upstream.end();
-    });
+    const { request, target, edits } = this.#plan;
+    this.#upstream = this.#hop.pool.call(request, target, edits, this.#hasBody, this);
+    if (Number.isFinite(this.#hop.patience)) this.#timer = setTimeout(() => this.#lostPatience(), this.#hop.patience);
   }
 
-  #relay(answer: IncomingMessage): void {
-    const res = this.#res;
-    this.#answer = answer;
-    const unread = hasBody(this.#req) && !this.#req.complete;
-    const headers = endToEnd(answer.rawHeaders, this.#plan.dropFromAnswer);
-    if (this.#plan.close || unread) headers.push(['connection', 'close']);
-    try {
-      res.writeHead(answer.statusCode ?? 502, answer.statusMessage ?? '', flat(headers));
-    } catch (error) {
-      this.#failed(error as Error);
-      this.#upstream?.destroy();
-      return;
+  // The request.
+
+  takeBody(data: Buffer): void {
+    if (this.#over) return;
+    this.#received += data.length;
+    this.#kept.add(data);
+    this.#plan.copy?.write(data);
+    // Between two attempts there is nobody to give it to.
+    if (this.#upstream === null || !this.#upstream.write(data)) this.#call.pause();
+    this.#call.consume(data.length);
+  }
+
+  takeEnd(trailers: Trailers | null): void {
+    if (this.#over) return;
+    this.#requestEnded = true;
+    // Trailers can be read but once.
+    if (trailers !== null) this.#kept.drop();
+    this.#plan.copy?.end();
+    this.#upstream?.end(trailers, this.#plan.trailers);
+  }
+
+  callerDrained(): void {
+    this.#upstream?.resume();
+  }
+
+  callerLeft(): void {
+    if (this.#over) return;
+    this.#upstream?.abort();
+    this.#finish(this.#answered ? 'answered' : 'abandoned', null);
+  }
+
+  // The answer.
+
+  onInterim(response: ResponseMessage): void {
+    this.#call.interim(response);
+  }
+
+  onResponse(response: ResponseMessage, end: boolean): void {
+    if (this.#over) return;
+    this.#stopTimer();
+    const wait = this.#user.again(response.status, false, this.#kept.chunks !== null);
+    if (wait !== null) {
+      this.#upstream?.abort();
+      return this.#repeatAfter(wait, new Error(`the answer was ${response.status}`));
     }
-    answer.on('data', (chunk: Buffer) => {
-      this.#sent += chunk.length;
-    });
-    answer.on('error', () => res.destroy());
-    answer.pipe(res, { end: false });
-    answer.once('end', () => {
-      const trailers = safeTrailers(answer.rawTrailers);
-      if (trailers.length > 0) res.addTrailers(trailers);
-      if (unread && this.#upstream) this.#req.unpipe(this.#upstream);
-      endAfterDrain(this.#req, res);
-    });
-    // A body that stops short must not look complete to whoever reads it.
-    answer.once('close', () => {
-      if (!answer.complete) res.destroy();
-    });
+    this.#answered = true;
+    this.#kept.drop();
+    if (response.status === 101) return this.#switch(response);
+    const close = this.#user.answered(response);
+    this.#call.respond(response, this.#hop.answer, { end, close });
+    if (end) this.#finish('answered', null);
   }
 
-  #switch(answer: IncomingMessage, upstream: Duplex, head: Buffer): void {
-    const { upgrade, switched } = this.#plan;
-    this.#answer = answer;
-    upstream.on('error', () => undefined);
-    if (!upgrade) {
-      upstream.destroy();
-      return this.#failed(new Error('upstream switched protocols unasked'));
+  onBody(data: Buffer): void {
+    if (this.#over) return;
+    this.#sent += data.length;
+    if (!this.#call.write(data)) this.#upstream?.pause();
+    this.#upstream?.consume(data.length);
+  }
+
+  onEnd(trailers: Trailers | null): void {
+    if (this.#over) return;
+    this.#call.end(trailers, RESERVED);
+    this.#finish('answered', null);
+  }
+
+  onDrain(): void {
+    if (!this.#over) this.#call.resume();
+  }
+
+  onFailed(error: Error, untouched: boolean): void {
+    if (this.#over) return;
+    if (this.#answered) {
+      // A body that stops short must not look complete to whoever reads it.
+      this.#call.abort();
+      return this.#finish('answered', error);
     }
-    const headers = endToEnd(answer.rawHeaders, this.#plan.dropFromAnswer);
-    const lines = [...headers, ['connection', 'Upgrade'], ['upgrade', 'websocket']].map(([name, value]) => `${name}: ${value}\r\n`);
-    const client = upgrade.socket;
-    client.write(Buffer.from(`HTTP/1.1 101 Switching Protocols\r\n${lines.join('')}\r\n`, 'latin1'));
-    if (head.length > 0) client.write(head);
-    if (upgrade.head.length > 0) upstream.write(upgrade.head);
-    switched(client, upstream);
-    this.#res.detachSocket(client as Parameters<ServerResponse['detachSocket']>[0]);
-    this.#res.emit('close');
+    this.#stopTimer();
+    const wait = this.#user.again(error, untouched, this.#kept.chunks !== null);
+    if (wait === null) return this.#finish('unreachable', error);
+    this.#repeatAfter(wait, error);
   }
 
-  /** The caller's side ended: after a full answer, or because it went away. */
-  #closed(): void {
-    // After a complete answer this does nothing; otherwise the upstream must not work for nobody.
-    if (!this.#answer?.complete && this.#answer?.statusCode !== 101) this.#upstream?.destroy();
-    this.#settle(this.#answer ? 'answered' : 'abandoned', null, false);
+  #lostPatience(): void {
+    this.#upstream?.abort();
+    this.onFailed(new PatienceError(`no answer within ${Math.round(this.#hop.patience)} ms`), false);
   }
 
-  #failed(error: Error): void {
-    if (this.#answer && this.#res.headersSent) {
-      this.#res.destroy();
-      return;
-    }
-    this.#settle('unreachable', error, this.#mayRepeat());
+  #repeatAfter(wait: number, error: Error): void {
+    this.#upstream = null;
+    if (wait === 0) return this.#repeat(error);
+    this.#timer = setTimeout(() => this.#repeat(error), wait);
   }
 
-  #mayRepeat(): boolean {
-    if (!this.#connected) return true;
-    // RFC 9110 §9.2.2: idempotent methods may be repeated when a kept-alive connection turns out to be closed.
-    const idempotent = ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'].includes(this.#req.method ?? '');
-    return idempotent && !hasBody(this.#req) && this.#upstream?.reusedSocket === true;
+  #repeat(error: Error): void {
+    const kept = this.#kept.chunks;
+    // Too much may have come meanwhile.
+    const hop = kept === null ? null : this.#user.next();
+    if (kept === null || hop === null) return this.#finish('unreachable', error);
+    this.#hop = hop;
+    this.#send();
+    let goesOn = true;
+    for (const piece of kept) goesOn = this.#upstream?.write(piece) ?? true;
+    if (this.#requestEnded) this.#upstream?.end(null, this.#plan.trailers);
+    else if (goesOn && this.#hasBody) this.#call.resume();
   }
 
-  #settle(kind: ForwardOutcome['kind'], error: Error | null, retryable: boolean): void {
-    this.#res.off('close', this.#onClose);
-    this.#resolve({ kind, answer: this.#answer, error, retryable, received: this.#received, sent: this.#sent });
+  #switch(response: ResponseMessage): void {
+    this.#over = true;
+    this.#call.respond(response, this.#hop.answer, { end: false, close: false });
+    const client = this.#call.switchProtocol();
+    const upstream = this.#upstream?.switchProtocol();
+    if (upstream === undefined) return client.link.destroy();
+    client.link.write(upstream.rest);
+    upstream.link.write(client.rest);
+    this.#user.switched(client.link, upstream.link, client.rest.length, upstream.rest.length);
+  }
+
+  #stopTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #finish(kind: ForwardOutcome['kind'], error: Error | null): void {
+    this.#over = true;
+    this.#stopTimer();
+    this.#kept.drop();
+    if (this.#hasBody && !this.#requestEnded) this.#plan.copy?.stop();
+    this.#user.finished({ kind, error, received: this.#received, sent: this.#sent });
   }
 }
 
-/** What a refusal says besides its status: more headers, or all headers and the body of somebody else's answer. */
-export interface RefusalParts {
-  readonly headers: readonly HeaderPair[];
-  /** Null for our own text. */
-  readonly body: Buffer | null;
-}
+/** What the caller's side tells. */
+class Sender implements DownstreamUser {
+  readonly #forwarding: Forwarding;
 
-/** Answers in the proxy's own name. `text` is for people; `reason` for the other proxy and for the application. */
-export function refuse(req: IncomingMessage, res: ServerResponse, status: number, reason: FlowReason, text: string, close: boolean, parts: RefusalParts = { headers: [], body: null }): void {
-  const body = parts.body ?? Buffer.from(`sallyport: ${text}\n`);
-  const headers: HeaderPair[] = [...parts.headers, ['content-length', String(body.length)], ['x-sallyport-reason', reason]];
-  if (parts.body === null) headers.push(['content-type', 'text/plain; charset=utf-8']);
-  if (close || (hasBody(req) && !req.complete)) headers.push(['connection', 'close']);
-  res.writeHead(status, flat(headers));
-  res.write(body);
-  endAfterDrain(req, res);
-}
-
-/** Ends the answer when the request was read to its end, or after two seconds: closing on unread bytes sends a reset. */
-function endAfterDrain(req: IncomingMessage, res: ServerResponse): void {
-  if (!hasBody(req) || req.complete || req.destroyed) {
-    res.end();
-    return;
+  constructor(forwarding: Forwarding) {
+    this.#forwarding = forwarding;
   }
-  const timer = setTimeout(() => res.end(), DRAIN_MS);
-  const done = () => {
-    clearTimeout(timer);
-    res.end();
-  };
-  req.once('end', done);
-  res.once('close', () => clearTimeout(timer));
-  req.resume();
+
+  onBody(data: Buffer): void {
+    this.#forwarding.takeBody(data);
+  }
+
+  onEnd(trailers: Trailers | null): void {
+    this.#forwarding.takeEnd(trailers);
+  }
+
+  onDrain(): void {
+    this.#forwarding.callerDrained();
+  }
+
+  onAbort(): void {
+    this.#forwarding.callerLeft();
+  }
 }

@@ -5,8 +5,8 @@ import { type Answer, type Authorizer, changed } from '../ext-authz/answer.ts';
 import type { Authorizers } from '../ext-authz/authorizers.ts';
 import type { InboundTarget } from '../listener/inbound-port.ts';
 import { clientAddress } from './client-address.ts';
-import type { RefusalParts } from './forward.ts';
 import { distinct, type HeaderPair } from './headers.ts';
+import type { RefusalParts } from './own-response.ts';
 import { type JudgedRequest, questionAbout } from './question.ts';
 
 interface Allowed {
@@ -15,7 +15,8 @@ interface Allowed {
   readonly policy: string | null;
   /** What is forwarded: in normal form, and without what was for us. */
   readonly target: string;
-  readonly headers: readonly HeaderPair[];
+  /** Null when the request goes on with the headers that it has. */
+  readonly headers: readonly HeaderPair[] | null;
   readonly shadow: readonly ShadowMatch[];
 }
 
@@ -45,7 +46,8 @@ interface Admitted {
   readonly path: NormalPath;
   /** As it came, and without the tokens that were for us. */
   readonly query: { readonly raw: string; readonly forwarded: string };
-  readonly headers: readonly HeaderPair[];
+  /** Null when they are as they came. */
+  readonly headers: readonly HeaderPair[] | null;
   readonly token: VerifiedToken | null;
 }
 
@@ -64,8 +66,21 @@ export class Judge {
     this.#authorizers = authorizers;
   }
 
-  /** @param current what the port serves at the moment of the call */
-  async judge(request: JudgedRequest, current: () => InboundTarget): Promise<Verdict> {
+  /**
+   * A verdict at once where nobody has to be asked and no token is to be verified, because that is most requests.
+   *
+   * @param current what the port serves at the moment of the call
+   */
+  judge(request: JudgedRequest, current: () => InboundTarget): Verdict | Promise<Verdict> {
+    const target = current();
+    if (target.workload.authentication !== null) return this.#judgeLater(request, current);
+    const admitted = admitAsItIs(request, target);
+    if ('allowed' in admitted) return admitted;
+    const verdict = decided(request, admitted, target);
+    return 'allowed' in verdict ? verdict : this.#judgeLater(request, current);
+  }
+
+  async #judgeLater(request: JudgedRequest, current: () => InboundTarget): Promise<Verdict> {
     let answered: Answered | null = null;
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
       const target = current();
@@ -90,13 +105,20 @@ export class Judge {
   }
 }
 
-async function admit({ method, headers, target }: JudgedRequest, { workload }: InboundTarget): Promise<Admitted | Denied> {
-  const normal = normalizePath(target, workload.policy.mesh);
+/** A request as it is where no token is looked for. */
+function admitAsItIs({ message }: JudgedRequest, { workload }: InboundTarget): Admitted | Denied {
+  const normal = normalizePath(message.target, workload.policy.mesh);
   if (!normal.ok) return deny({ path: null, policy: null, status: 400, reason: 'path-rejected', text: `request rejected: ${normal.problem}` });
-  const { path, query: raw } = normal;
-  if (workload.authentication === null) return { path, query: { raw, forwarded: raw }, headers, token: null };
-  const result = await authenticateRequest(workload.authentication, method, { headers, query: raw }, Date.now() / 1000);
-  if (result.ok) return { path, query: { raw, forwarded: result.query }, headers: result.headers, token: result.token };
+  return { path: normal.path, query: { raw: normal.query, forwarded: normal.query }, headers: null, token: null };
+}
+
+async function admit(request: JudgedRequest, target: InboundTarget): Promise<Admitted | Denied> {
+  const { workload } = target;
+  const admitted = admitAsItIs(request, target);
+  if ('allowed' in admitted || workload.authentication === null) return admitted;
+  const { path, query } = admitted;
+  const result = await authenticateRequest(workload.authentication, request.message.method, { headers: request.headers, query: query.raw }, Date.now() / 1000);
+  if (result.ok) return { path, query: { raw: query.raw, forwarded: result.query }, headers: result.headers, token: result.token };
   const { status, reason, policy, explanation } = result;
   // RFC 6750 §3: a refused token is answered with a challenge. The realm is ours: a host could be anything.
   const challenge: HeaderPair[] = status === 401 ? [['www-authenticate', `Bearer realm="${workload.namespace}/${workload.name}", error="invalid_token"`]] : [];
@@ -104,10 +126,35 @@ async function admit({ method, headers, target }: JudgedRequest, { workload }: I
   return deny({ path, policy, status, reason, text: explanation.replace(/ \(RequestAuthentication .*$/, ''), parts: { headers: challenge, body: null } });
 }
 
-function about({ peer, method, host, headers: received }: JudgedRequest, { path, token }: Admitted, { workload, port }: InboundTarget, headers: readonly HeaderPair[]): PolicyRequest {
-  const remoteIp = clientAddress(peer.ip, received, workload.policy.mesh.numTrustedProxies);
+/** What policies see of a request. */
+class SeenRequest {
+  readonly method: string;
+  readonly host: string;
+  readonly path: NormalPath;
+  readonly #request: JudgedRequest;
+  readonly #changed: readonly HeaderPair[] | null;
+  #headers: Readonly<Record<string, readonly string[]>> | null = null;
+
+  constructor(request: JudgedRequest, path: NormalPath, changed: readonly HeaderPair[] | null) {
+    this.method = request.message.method;
+    this.host = request.message.host;
+    this.path = path;
+    this.#request = request;
+    this.#changed = changed;
+  }
+
+  /** Made when a condition asks: most do not. */
+  get headers(): Readonly<Record<string, readonly string[]>> {
+    return (this.#headers ??= distinct(this.#changed ?? this.#request.headers));
+  }
+}
+
+function about(request: JudgedRequest, { path, token }: Admitted, { workload, port }: InboundTarget, headers: readonly HeaderPair[] | null): PolicyRequest {
+  const { peer } = request;
+  const { numTrustedProxies } = workload.policy.mesh;
+  const remoteIp = numTrustedProxies === 0 ? peer.ip : clientAddress(peer.ip, request.headers, numTrustedProxies);
   const source = { principal: peer.principal, ip: peer.ip, remoteIp };
-  return { protocol: 'http', source, destination: { ip: peer.localIp, port }, http: { method, host, path, headers: distinct(headers) }, token };
+  return { protocol: 'http', source, destination: { ip: peer.localIp, port }, http: new SeenRequest(request, path, headers), token };
 }
 
 /** The verdict of the policies, or the decision to ask somebody. */
@@ -122,13 +169,13 @@ function concluded(decision: Decision, answer: Answer | null, request: JudgedReq
   const { path } = admitted;
   if (answer === null || answer.kind === 'unavailable') return deny({ path, policy, shadow, status: answer?.status ?? 403, reason: 'authorizer-unavailable' });
   if (answer.kind === 'deny') return deny({ path, policy, shadow, status: answer.status, reason: 'authorizer-denied', parts: answer });
-  const headers = changed(admitted.headers, answer.changes);
+  const headers = changed(admitted.headers ?? request.headers, answer.changes);
   // Istio's policies see the request as the authorizer left it. Ours see it before and after: neither may deny.
   const again = decide(target.workload.policy, about(request, admitted, target, headers));
   return again.effect === 'DENY' ? denyBy(again, admitted) : allow(decision, admitted, headers);
 }
 
-function allow({ policy, shadow }: Decision, { path, query }: Admitted, headers: readonly HeaderPair[]): Allowed {
+function allow({ policy, shadow }: Decision, { path, query }: Admitted, headers: readonly HeaderPair[] | null): Allowed {
   return { allowed: true, path, policy, target: `${path}${query.forwarded}`, headers, shadow };
 }
 

@@ -1,64 +1,69 @@
-import type { Socket } from 'node:net';
+import type { HboneClient } from '../hbone/client.ts';
 import type { Credentials } from '../identity/credentials.ts';
 import { formatAddress } from '../listener/address.ts';
-import { dialMesh, dialPlaintext } from '../listener/dial.ts';
-import { PooledAgent } from './agents.ts';
-import type { Endpoint } from './route.ts';
+import { dialEndpoint } from '../listener/dial-endpoint.ts';
+import type { UpstreamPool } from './exchange.ts';
+import { H2Pool } from './h2-pool.ts';
+import { Http1Pool } from './http1-pool.ts';
+import type { Endpoint, HttpVersion } from './route.ts';
 
-/** Connects to an endpoint: mutual TLS when it has an identity, plaintext when it is outside the mesh. @throws DialError */
-export function dialEndpoint(endpoint: Endpoint, credentials: Credentials, allowHalfOpen: boolean): Promise<Socket> {
-  const address = { host: endpoint.address, port: endpoint.port };
-  if (endpoint.spiffeId === null) return dialPlaintext(address, allowHalfOpen);
-  return dialMesh(address, endpoint.spiffeId, credentials, allowHalfOpen);
-}
-
-/** Keep-alive pools of one workload, one for each endpoint: identities never share a connection. */
+/** Pools of one workload for one version of HTTP, one for each endpoint: identities never share a connection. */
 export class EndpointPools {
-  readonly #agents = new Map<string, PooledAgent>();
-  #turn = 0;
+  readonly #pools = new Map<string, UpstreamPool>();
+  /** The same by what is at hand: a configuration keeps its endpoints' objects, and making keys costs more than a call should. */
+  #known = new WeakMap<Endpoint, UpstreamPool>();
+  #credentials: Credentials | null = null;
+  readonly #version: HttpVersion;
+  readonly #tunnels: HboneClient;
+  readonly #defect: (error: unknown) => void;
 
-  agentFor(endpoint: Endpoint, credentials: Credentials): PooledAgent {
-    const key = keyOf(endpoint, credentials);
-    const known = this.#agents.get(key);
-    if (known) return known;
-    const agent = new PooledAgent(() => dialEndpoint(endpoint, credentials, false));
-    this.#agents.set(key, agent);
-    return agent;
+  constructor(version: HttpVersion, tunnels: HboneClient, defect: (error: unknown) => void) {
+    this.#version = version;
+    this.#tunnels = tunnels;
+    this.#defect = defect;
   }
 
-  /** The endpoint with the fewest requests in flight; equals take turns. Null when there is none but `except`. */
-  choose(endpoints: readonly Endpoint[], credentials: Credentials, except: Endpoint | null): Endpoint | null {
-    this.#turn += 1;
-    let best: Endpoint | null = null;
-    let bestLoad = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < endpoints.length; i += 1) {
-      const endpoint = endpoints[(i + this.#turn) % endpoints.length];
-      if (!endpoint || endpoint === except) continue;
-      const load = this.#agents.get(keyOf(endpoint, credentials))?.load ?? 0;
-      if (load < bestLoad) {
-        best = endpoint;
-        bestLoad = load;
-      }
-    }
-    return best;
+  poolFor(endpoint: Endpoint, credentials: Credentials): UpstreamPool {
+    return this.#find(endpoint, credentials) ?? this.#create(endpoint, credentials);
   }
 
   /** Retires the pools of endpoints that are not in `wanted` any more. */
   keep(wanted: readonly Endpoint[], credentials: Credentials): void {
     const keys = new Set(wanted.map((endpoint) => keyOf(endpoint, credentials)));
-    for (const [key, agent] of this.#agents) {
+    for (const [key, pool] of this.#pools) {
       if (keys.has(key)) continue;
-      agent.retire();
-      this.#agents.delete(key);
+      pool.retire();
+      this.#pools.delete(key);
     }
+    this.#known = new WeakMap();
   }
 
   retire(): void {
-    for (const agent of this.#agents.values()) agent.retire();
-    this.#agents.clear();
+    for (const pool of this.#pools.values()) pool.retire();
+    this.#pools.clear();
+    this.#known = new WeakMap();
+  }
+
+  #find(endpoint: Endpoint, credentials: Credentials): UpstreamPool | undefined {
+    if (credentials !== this.#credentials) {
+      this.#credentials = credentials;
+      this.#known = new WeakMap();
+    }
+    const known = this.#known.get(endpoint);
+    if (known) return known;
+    const pool = this.#pools.get(keyOf(endpoint, credentials));
+    if (pool) this.#known.set(endpoint, pool);
+    return pool;
+  }
+
+  #create(endpoint: Endpoint, credentials: Credentials): UpstreamPool {
+    const dial = () => dialEndpoint(endpoint, credentials, this.#tunnels, false);
+    const pool = this.#version === 2 ? new H2Pool(dial, this.#defect) : new Http1Pool(dial, this.#defect);
+    this.#pools.set(keyOf(endpoint, credentials), pool);
+    return pool;
   }
 }
 
 function keyOf(endpoint: Endpoint, credentials: Credentials): string {
-  return `${credentials.spiffeId} ${formatAddress({ host: endpoint.address, port: endpoint.port })} ${endpoint.spiffeId ?? ''}`;
+  return `${credentials.spiffeId} ${formatAddress({ host: endpoint.address, port: endpoint.port })} ${endpoint.spiffeId ?? ''} ${endpoint.hbone ?? ''}`;
 }

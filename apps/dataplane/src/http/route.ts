@@ -1,7 +1,18 @@
+import { decidedAs, type PortProtocol } from '@sallyport/shared/mesh';
 import type { ServiceConfig } from '@sallyport/shared/push';
+import type { RequestMessage } from './exchange.ts';
 
 export type ServicePort = ServiceConfig['ports'][number];
 export type Endpoint = ServicePort['endpoints'][number];
+
+/** A version of HTTP that we speak to a port. */
+export type HttpVersion = 1 | 2;
+
+/** What the application behind a port takes; where nobody said, it is the version that it is called by. */
+export function versionTo(protocol: PortProtocol, caller: RequestMessage['version']): HttpVersion {
+  if (protocol === 'auto') return caller === '2' ? 2 : 1;
+  return protocol === 'http2' || protocol === 'grpc' ? 2 : 1;
+}
 
 /** What a `Host` header asks for. `port` is null when none was named. */
 export interface RequestedService {
@@ -22,7 +33,7 @@ export function readHost(host: string, ownNamespace: string): RequestedService |
 
 /** The HTTP port that is meant: the named one; else 80; else the first. Null when the service has none such. */
 export function httpPort(service: ServiceConfig, port: number | null): ServicePort | null {
-  const ports = service.ports.filter(({ protocol }) => protocol === 'http');
+  const ports = service.ports.filter(({ protocol }) => decidedAs(protocol).includes('http'));
   if (port !== null) return ports.find((candidate) => candidate.port === port) ?? null;
   return ports.find((candidate) => candidate.port === 80) ?? ports[0] ?? null;
 }

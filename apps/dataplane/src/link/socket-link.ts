@@ -6,6 +6,9 @@ const HIGH_WATER = 64 * 1024;
 /** Up to this size pieces are copied into one: a second write costs more than the copy. */
 const COPY_BELOW = 32 * 1024;
 
+/** How long the rest of what the peer sends is read and thrown away before we close. */
+const LINGER_MS = 2_000;
+
 /** Links that were written to in this turn of one callback. */
 let dirty: SocketLink[] = [];
 
@@ -18,7 +21,8 @@ function flushDirty(): void {
 /** A {@link Link} over a socket of Node, which must allow half-open connections if its user wants them. */
 export class SocketLink implements Link {
   readonly socket: Socket;
-  readonly retiring = false;
+  /** Asked each time: a carrier that is there only for want of a better one retires when that is there. */
+  isRetiring: () => boolean = () => false;
   #user: LinkUser | null = null;
   #pending: Buffer[] = [];
   #pendingBytes = 0;
@@ -30,8 +34,12 @@ export class SocketLink implements Link {
   constructor(socket: Socket) {
     this.socket = socket;
     socket.on('error', (error) => {
-      this.#error = error;
+      this.#error ??= error;
     });
+  }
+
+  get retiring(): boolean {
+    return this.isRetiring();
   }
 
   get remoteAddress(): string | undefined {
@@ -51,15 +59,21 @@ export class SocketLink implements Link {
   }
 
   attach(user: LinkUser): void {
+    const { socket } = this;
     const first = this.#user === null;
     this.#user = user;
-    const { socket } = this;
+    // What a former user heard, or nobody, is told again: nothing else will say it.
+    if (socket.closed) return queueMicrotask(() => this.#tellClosed());
+    if (socket.readableEnded) queueMicrotask(() => this.#user?.onEnd());
     if (!first) return;
-    socket.on('data', (chunk: Buffer) => this.#user?.onData(chunk));
-    socket.once('end', () => this.#user?.onEnd());
+    socket.on('data', (chunk: Buffer) => {
+      if (!this.#closeWhenSent) this.#user?.onData(chunk);
+    });
+    socket.once('end', () => {
+      if (!this.#closeWhenSent) this.#user?.onEnd();
+    });
     socket.on('drain', () => this.#drained());
-    if (socket.destroyed) queueMicrotask(() => this.#closed());
-    else socket.once('close', () => this.#closed());
+    socket.once('close', () => this.#tellClosed());
   }
 
   write(data: Buffer): boolean {
@@ -79,20 +93,22 @@ export class SocketLink implements Link {
   }
 
   destroySoon(): void {
+    if (this.#closeWhenSent) return;
     this.#closeWhenSent = true;
     this.#ending = true;
-    if (this.#pendingBytes === 0) this.socket.destroySoon();
+    if (this.#pendingBytes === 0) this.#endAndClose();
   }
 
   destroy(reset = false): void {
     this.#pending = [];
     this.#pendingBytes = 0;
-    if (reset && 'resetAndDestroy' in this.socket && this.#isPlainTcp()) this.socket.resetAndDestroy();
+    if (this.socket.destroyed) return;
+    if (reset) closeByReset(this.socket);
     else this.socket.destroy();
   }
 
   pause(): void {
-    this.socket.pause();
+    if (!this.#closeWhenSent) this.socket.pause();
   }
 
   resume(): void {
@@ -102,18 +118,18 @@ export class SocketLink implements Link {
   /** Hands over what was written since the last time. For this module alone. */
   flush(): void {
     const pending = this.#pending;
+    const bytes = this.#pendingBytes;
     const { socket } = this;
     this.#pending = [];
-    const bytes = this.#pendingBytes;
     this.#pendingBytes = 0;
     if (pending.length === 0 || socket.destroyed) return;
-    const taken = pending.length === 1 ? socket.write(pending[0]!) : bytes <= COPY_BELOW ? socket.write(Buffer.concat(pending, bytes)) : this.#writeAll(pending);
-    if (this.#ending) {
-      if (this.#closeWhenSent) socket.destroySoon();
-      else socket.end();
-    }
+    if (pending.length === 1) socket.write(pending[0]!);
+    else if (bytes <= COPY_BELOW) socket.write(Buffer.concat(pending, bytes));
+    else this.#writeAll(pending);
+    if (this.#closeWhenSent) this.#endAndClose();
+    else if (this.#ending) socket.end();
     // Node tells of a drain only after a write that it refused.
-    if (taken && this.#waited && socket.writableLength < HIGH_WATER) this.#drained();
+    if (!socket.writableNeedDrain) this.#drained();
   }
 
   #schedule(): void {
@@ -121,13 +137,26 @@ export class SocketLink implements Link {
     dirty.push(this);
   }
 
-  #writeAll(pieces: readonly Buffer[]): boolean {
+  #writeAll(pieces: readonly Buffer[]): void {
     const { socket } = this;
-    let taken = true;
     socket.cork();
-    for (const piece of pieces) taken = socket.write(piece);
+    for (const piece of pieces) socket.write(piece);
     socket.uncork();
-    return taken;
+  }
+
+  /** A socket that closes on bytes that nobody read sends a reset, which takes from the peer what it has not read yet. */
+  #endAndClose(): void {
+    const { socket } = this;
+    socket.end();
+    if (socket.readableEnded || socket.destroyed) return socket.destroySoon();
+    const linger = () => {
+      const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+      socket.once('close', () => clearTimeout(timer));
+    };
+    socket.once('end', () => socket.destroySoon());
+    if (socket.writableFinished) linger();
+    else socket.once('finish', linger);
+    socket.resume();
   }
 
   #drained(): void {
@@ -136,15 +165,30 @@ export class SocketLink implements Link {
     this.#user?.onDrain();
   }
 
-  #closed(): void {
+  #tellClosed(): void {
     const user = this.#user;
     this.#user = null;
     this.#pending = [];
     this.#pendingBytes = 0;
     user?.onClose(this.#error);
   }
+}
 
-  #isPlainTcp(): boolean {
-    return !('encrypted' in this.socket) && this.socket.remoteAddress !== undefined;
-  }
+/**
+ * RFC 9293 §3.10.5: an abort sends a reset. Over TLS too: Node takes a FIN without close_notify for a good end.
+ */
+function closeByReset(socket: Socket): void {
+  // The TCP socket under a TLS one has no public name in Node 24.
+  const carrier = (socket as { _parent?: Socket | null })._parent ?? socket;
+  // Unix sockets know no reset, and have no address; a socket that is sending its FIN cannot be reset.
+  const canReset = carrier.remoteAddress !== undefined && (!socket.writableEnded || socket.writableFinished);
+  if (!canReset) return void socket.destroy();
+  if (carrier === socket) return void socket.resetAndDestroy();
+  // TLS must close what it wraps by itself: anything else frees memory that it still uses.
+  const destroy = carrier.destroy.bind(carrier);
+  carrier.destroy = () => {
+    carrier.destroy = destroy;
+    return carrier.resetAndDestroy();
+  };
+  socket.destroy();
 }

@@ -2,7 +2,11 @@ import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import net from 'node:net';
 
 /** A place to listen at or to connect to. */
-export type Address = { readonly path: string } | { readonly host: string; readonly port: number };
+export type Address = { readonly path: string } | InetAddress;
+export interface InetAddress {
+  readonly host: string;
+  readonly port: number;
+}
 
 /**
  * Reads `unix:/path`, `host:port` or `[v6]:port`.

@@ -53,9 +53,9 @@ async function serve(identity: KeyedCertificate): Promise<{ port: number; bytes:
 describe('dialMesh', () => {
   it('takes the expected identity', async () => {
     const { port } = await serve(ca.leaf(api));
-    const socket = await dialMesh({ host: '127.0.0.1', port }, api, credentials(), false);
-    expect(socket.getProtocol()).toBe('TLSv1.3');
-    socket.destroy();
+    const link = await dialMesh({ host: '127.0.0.1', port }, api, credentials(), false);
+    expect((link.socket as tls.TLSSocket).getProtocol()).toBe('TLSv1.3');
+    link.destroy();
   });
 
   const past = { notBefore: Date.now() - 7_200_000, notAfter: Date.now() - 3_600_000 };

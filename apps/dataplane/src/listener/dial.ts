@@ -3,6 +3,7 @@ import tls from 'node:tls';
 import type { FlowReason } from '@sallyport/shared/mesh';
 import type { Credentials } from '../identity/credentials.ts';
 import { expectIdentity } from '../identity/peer.ts';
+import { SocketLink } from '../link/socket-link.ts';
 import { type Address, formatAddress } from './address.ts';
 
 const CONNECT_MS = 5_000;
@@ -24,25 +25,25 @@ export class DialError extends Error {
  * @param allowHalfOpen for TCP; an HTTP pool must notice at once that the other side closed
  * @throws DialError
  */
-export async function dialPlaintext(address: Address, allowHalfOpen: boolean): Promise<net.Socket> {
-  const socket = net.connect({ ...address, allowHalfOpen, noDelay: true });
-  await established(socket, 'connect', CONNECT_MS, (error) => unreachable(address, error));
-  return socket;
+export async function dialPlaintext(address: Address, allowHalfOpen: boolean): Promise<SocketLink> {
+  return new SocketLink(await connect(address, allowHalfOpen));
 }
 
 /**
  * Connects with mutual TLS 1.3 under the workload's own SVID and checks that `expected` answers.
  *
+ * @param alpn what may be spoken; nothing is said about it when empty
  * @throws DialError: `upstream-unreachable` when nobody answers, `upstream-identity` when the wrong one does
  */
-export async function dialMesh(address: Address, expected: string, credentials: Credentials, allowHalfOpen: boolean): Promise<tls.TLSSocket> {
+export async function dialMesh(address: Address, expected: string, credentials: Credentials, allowHalfOpen: boolean, alpn: readonly string[] = []): Promise<SocketLink> {
   const secureContext = credentials.context();
   if (!secureContext) throw new DialError('no-config', `workload ${credentials.spiffeId} has no SVID yet`);
-  const raw = await dialPlaintext(address, allowHalfOpen);
+  const raw = await connect(address, allowHalfOpen);
   const socket = tls.connect({
     socket: raw,
     secureContext,
     servername: '',
+    ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
     // SPIFFE IDs are compared below on every connection; Node skips this hook for resumed sessions.
     checkServerIdentity: () => undefined,
   });
@@ -53,6 +54,12 @@ export async function dialMesh(address: Address, expected: string, credentials: 
     socket.destroy();
     throw new DialError('upstream-identity', `${formatAddress(address)}: ${(error as Error).message}`);
   }
+  return new SocketLink(socket);
+}
+
+async function connect(address: Address, allowHalfOpen: boolean): Promise<net.Socket> {
+  const socket = net.connect({ ...address, allowHalfOpen, noDelay: true });
+  await established(socket, 'connect', CONNECT_MS, (error) => unreachable(address, error));
   return socket;
 }
 

@@ -1,25 +1,25 @@
 import type { Socket } from 'node:net';
-import tls from 'node:tls';
-import type { FlowReason, FlowVerdict, MtlsState } from '@sallyport/shared/mesh';
+import { decidedAs, type FlowReason, type FlowVerdict, type MtlsState, type PortProtocol } from '@sallyport/shared/mesh';
 import { type EffectiveMtls, effectiveMtls } from '@sallyport/shared/policy';
 import type { ServedWorkload } from '../authz/snapshot.ts';
 import type { Credentials } from '../identity/credentials.ts';
-import { chainProblem, workloadIdentity } from '../identity/peer.ts';
+import type { Link } from '../link/link.ts';
+import { SocketLink } from '../link/socket-link.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
 import type { Address } from './address.ts';
 import { GatedServer } from './gated-server.ts';
+import { retirement } from './retirement.ts';
 import { sniff } from './sniff.ts';
+import { plainIp, TlsPeers } from './tls-peers.ts';
 
 const SNIFF_MS = 10_000;
-const HANDSHAKE_MS = 10_000;
-const MAX_AGE_MS = 3_600_000;
 
 /** What an inbound port serves at present. Replaced as a whole by each configuration. */
 export interface InboundTarget {
   readonly workload: ServedWorkload;
   readonly port: number;
-  readonly protocol: 'http' | 'tcp';
+  readonly protocol: PortProtocol;
   /** Where the application listens. */
   readonly app: Address;
   readonly credentials: Credentials;
@@ -27,11 +27,14 @@ export interface InboundTarget {
 
 /** An accepted connection whose peer is established: verified, or plaintext where that is allowed. */
 export interface PeerConnection {
-  readonly socket: Socket;
+  /** A socket, or a stream of an HBONE connection. */
+  readonly link: Link;
   /** Verified SPIFFE ID; null for plaintext. */
   readonly principal: string | null;
   readonly ip: string;
   readonly localIp: string;
+  /** The name that the application's own TLS asks for; absent when there is none. */
+  readonly sni?: string;
   /** When it has lived long enough (ms since the epoch): peers are authenticated once, so connections must end. */
   readonly retireAt: number;
 }
@@ -46,7 +49,6 @@ export interface InboundHandler {
 }
 
 export interface InboundPortOptions {
-  readonly trustDomain: string;
   readonly recorder: Recorder;
   readonly createHandler: (target: () => InboundTarget) => InboundHandler;
 }
@@ -58,8 +60,7 @@ export class InboundPort {
   readonly #plaintext = new Set<Socket>();
   #target: InboundTarget;
   #handler: InboundHandler;
-  #tls: tls.Server | null = null;
-  #unsubscribe: () => void = () => undefined;
+  readonly #peers: TlsPeers;
 
   constructor(address: Address, target: InboundTarget, options: InboundPortOptions) {
     this.#options = options;
@@ -71,14 +72,31 @@ export class InboundPort {
         options.recorder.defect(error);
       });
     });
-    this.#follow(target.credentials);
+    this.#peers = new TlsPeers(target.credentials, {
+      alpn: null,
+      verified: (socket, principal, ip) => this.#hand(socket, principal, ip),
+      refused: (ip, reason) => options.recorder.handshakeRefused(this.#facts(ip, 'unknown', 'failed', 'peer-not-verified', null), reason),
+    });
+  }
+
+  /**
+   * False for a port that takes plaintext only. There a stream of HBONE is refused like TLS on the port itself: policy must
+   * see the same peer however it came, and DISABLE says that it sees none that is verified.
+   */
+  get takesVerified(): boolean {
+    return this.#mode().mode !== 'DISABLE';
+  }
+
+  /** Takes a stream of an HBONE connection, whose peer is verified. */
+  accept(connection: PeerConnection): void {
+    this.#handler.accept(connection);
   }
 
   /** Serves by a new configuration from now on; what it forbids ends at once. */
   update(target: InboundTarget): void {
     const before = this.#target;
     this.#target = target;
-    if (target.credentials !== before.credentials) this.#follow(target.credentials);
+    if (target.credentials !== before.credentials) this.#peers.follow(target.credentials);
     if (target.protocol !== before.protocol) {
       void this.#handler.close(0);
       this.#handler = this.#options.createHandler(() => this.#target);
@@ -90,7 +108,7 @@ export class InboundPort {
   /** Stops accepting, finishes what is in flight within `grace` ms, then breaks the rest. */
   async close(grace: number): Promise<void> {
     this.server.stop();
-    this.#unsubscribe();
+    this.#peers.stop();
     await this.#handler.close(grace);
     this.server.destroy();
   }
@@ -102,14 +120,16 @@ export class InboundPort {
   async #serve(raw: Socket): Promise<void> {
     const ip = plainIp(raw.remoteAddress);
     // DISABLE takes bytes as they are: a protocol in which the server speaks first would stall at a sniff.
-    const first = this.#mode().mode === 'DISABLE' ? 'plaintext' : await sniff(raw, SNIFF_MS);
+    const first = this.#mode().mode === 'DISABLE' ? 'plaintext' : await sniff(raw, SNIFF_MS, isOwnTlsExpected(this.#target.protocol));
     // The mode of this moment, not of before the wait.
     const { mode, policy } = this.#mode();
+    // Where plaintext is not taken TLS is the mesh's, whatever name it asks for.
+    if (first === 'tls-with-name' && mode === 'STRICT') return this.#secure(raw, ip);
     if (first === 'tls' && mode !== 'DISABLE') return this.#secure(raw, ip);
-    const serverMaySpeakFirst = first === 'silent' && this.#target.protocol === 'tcp';
+    const serverMaySpeakFirst = first === 'silent' && decidedAs(this.#target.protocol).includes('tcp');
     if (first === 'plaintext' && mode === 'STRICT') {
       this.#count(ip, 'plaintext', 'denied', 'plaintext-refused', policy);
-    } else if (first === 'plaintext' || first === 'tls' || (serverMaySpeakFirst && mode !== 'STRICT')) {
+    } else if (first === 'plaintext' || first === 'tls' || first === 'tls-with-name' || (serverMaySpeakFirst && mode !== 'STRICT')) {
       this.#plaintext.add(raw);
       raw.once('close', () => this.#plaintext.delete(raw));
       return this.#hand(raw, null, ip);
@@ -118,61 +138,13 @@ export class InboundPort {
   }
 
   #secure(raw: Socket, ip: string): void {
-    const server = this.#tlsServer();
-    if (server) {
-      server.emit('connection', raw);
-      return;
-    }
+    if (this.#peers.secure(raw)) return;
     this.#count(ip, 'unknown', 'failed', 'no-config', null);
     raw.destroy();
   }
 
-  /** Always `tls.Server`: a bare TLSSocket does not enforce client certificates (research/identity-pki.md §3c). */
-  #tlsServer(): tls.Server | null {
-    if (this.#tls) return this.#tls;
-    const options = this.#target.credentials.options();
-    if (!options) return null;
-    const server = tls.createServer({ ...options, requestCert: true, rejectUnauthorized: true, handshakeTimeout: HANDSHAKE_MS });
-    server.on('secureConnection', (socket) => this.#verified(socket));
-    server.on('tlsClientError', (error, socket) => this.#refused(socket, error));
-    this.#tls = server;
-    return server;
-  }
-
-  #follow(credentials: Credentials): void {
-    this.#unsubscribe();
-    const renew = () => {
-      const options = credentials.options();
-      if (options) this.#tls?.setSecureContext(options);
-      else this.#tls = null;
-    };
-    this.#unsubscribe = credentials.onChange(renew);
-    renew();
-  }
-
-  #verified(socket: tls.TLSSocket): void {
-    socket.on('error', () => undefined);
-    const ip = plainIp(socket.remoteAddress);
-    try {
-      const id = workloadIdentity(socket, this.#target.credentials.trust);
-      this.#hand(socket, id.uri, ip);
-    } catch (error) {
-      socket.destroy();
-      this.#options.recorder.handshakeRefused(this.#facts(ip, 'unknown', 'failed', 'peer-not-verified', null), (error as Error).message);
-    }
-  }
-
-  #refused(socket: tls.TLSSocket, error: NodeJS.ErrnoException): void {
-    const reason = refusalReason(socket, error);
-    socket.destroy();
-    // A peer that went away in the middle proves nothing and was not refused.
-    if (reason === null) return;
-    this.#options.recorder.handshakeRefused(this.#facts(addressOf(socket), 'unknown', 'failed', 'peer-not-verified', null), reason);
-  }
-
   #hand(socket: Socket, principal: string | null, ip: string): void {
-    const retireAt = Date.now() + MAX_AGE_MS * (0.9 + Math.random() * 0.2);
-    this.#handler.accept({ socket, principal, ip, localIp: plainIp(socket.localAddress), retireAt });
+    this.#handler.accept({ link: new SocketLink(socket), principal, ip, localIp: plainIp(socket.localAddress), retireAt: retirement() });
   }
 
   #count(ip: string, mtls: MtlsState, verdict: FlowVerdict, reason: FlowReason, policy: string | null): void {
@@ -186,12 +158,12 @@ export class InboundPort {
 }
 
 /** Facts of a call to `target`, as allowed and without HTTP parts: callers overwrite what differs. */
-export function inboundFacts({ workload, port, protocol }: InboundTarget, principal: string | null, ip: string): FlowFacts {
+export function inboundFacts({ workload, port, protocol }: Pick<InboundTarget, 'workload' | 'port' | 'protocol'>, principal: string | null, ip: string): FlowFacts {
   return {
     side: 'inbound',
     source: { principal, ip },
     destination: { namespace: workload.namespace, workload: workload.name, service: workload.serviceByPort.get(port) ?? null, port },
-    protocol,
+    protocol: decidedAs(protocol)[0],
     method: null,
     path: null,
     mtls: principal === null ? 'plaintext' : 'mutual',
@@ -201,21 +173,10 @@ export function inboundFacts({ workload, port, protocol }: InboundTarget, princi
   };
 }
 
-/** Why OpenSSL or Node refused the peer, or null when the peer merely left. */
-function refusalReason(socket: tls.TLSSocket, error: NodeJS.ErrnoException): string | null {
-  // Node destroys a socket whose chain fails and reports a reset; the reason stays here.
-  const verification = socket.authorizationError as Error | string | null;
-  if (verification) return chainProblem(verification instanceof Error ? verification.message : verification);
-  if (error.code === 'ECONNRESET' || error.code === 'EPIPE' || error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') return null;
-  return (error.code ?? error.message).slice(0, 200);
-}
-
-/** The peer's address; after the socket was destroyed only the wrapped one remembers it (no public way in Node 24). */
-function addressOf(socket: tls.TLSSocket): string {
-  const wrapped = (socket as { _parent?: Socket | null })._parent;
-  return plainIp(socket.remoteAddress ?? wrapped?.remoteAddress);
-}
-
-function plainIp(address: string | undefined): string {
-  return (address ?? 'unknown').replace(/^::ffff:(?=\d+\.)/, '');
+/**
+ * On such a port TLS may be the application's own. Peers of the mesh ask for no name (they are known by SPIFFE ID), so
+ * whoever asks for one there means the application.
+ */
+function isOwnTlsExpected(protocol: PortProtocol): boolean {
+  return protocol === 'tls' || protocol === 'auto';
 }

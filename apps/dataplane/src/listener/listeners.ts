@@ -1,5 +1,7 @@
+import { HBONE_PORT } from '@sallyport/shared/resources';
 import type { Snapshot, ServedWorkload } from '../authz/snapshot.ts';
 import { type ConfigProblem, RefusedConfigError } from '../config-stream/config-set.ts';
+import { HboneServers, type HboneServersOptions, type WantedServer } from '../hbone/servers.ts';
 import type { Credentials } from '../identity/credentials.ts';
 import { type Address, formatAddress, parseAddress } from './address.ts';
 import { InboundPort, type InboundPortOptions, type InboundTarget } from './inbound-port.ts';
@@ -25,7 +27,7 @@ export interface PreparedListeners {
   rollback(): void;
 }
 
-export interface ListenersOptions extends InboundPortOptions {
+export interface ListenersOptions extends InboundPortOptions, HboneServersOptions {
   readonly credentialsOf: (workload: ServedWorkload) => Credentials;
   readonly createOutbound: (target: () => OutboundTarget) => OutboundHandler;
 }
@@ -34,10 +36,17 @@ export interface ListenersOptions extends InboundPortOptions {
 export class Listeners {
   readonly #options: ListenersOptions;
   readonly #ports = new Map<string, Port>();
+  readonly #tunnels: HboneServers;
   readonly #leaving = new Set<Promise<void>>();
 
   constructor(options: ListenersOptions) {
     this.#options = options;
+    this.#tunnels = new HboneServers(options);
+  }
+
+  /** HBONE connections and streams of peers that are open now. */
+  get tunnels(): HboneServers['open'] {
+    return this.#tunnels.open;
   }
 
   /**
@@ -67,14 +76,28 @@ export class Listeners {
       rollback();
       throw new RefusedConfigError(problems);
     }
-    return { commit: () => this.#commit(wanted, fresh, snapshot), rollback };
+    const tunnels = this.#wantedTunnels(wanted, snapshot);
+    const freshTunnels = await this.#tunnels.bind(tunnels);
+    return {
+      commit: () => {
+        this.#commit(wanted, fresh, snapshot);
+        this.#leave(this.#tunnels.commit(tunnels, freshTunnels, REMOVED_GRACE_MS));
+      },
+      rollback: () => {
+        rollback();
+        for (const server of freshTunnels.values()) void server.retire();
+      },
+    };
   }
 
   /** Stops accepting everywhere and finishes what is in flight within `grace` ms. */
   async close(grace: number): Promise<void> {
-    const closing = [...this.#ports.values()].map((port) => port.close(grace));
+    const ports = [...this.#ports.values()];
     this.#ports.clear();
-    await Promise.all([...closing, ...this.#leaving]);
+    for (const port of ports) port.server.stop();
+    // Peers are told to go elsewhere before the first of their streams ends, so that no call meets a closed one.
+    const closeTunnels = await this.#tunnels.retire();
+    await Promise.all([closeTunnels(grace), ...ports.map((port) => port.close(grace)), ...this.#leaving]);
   }
 
   #commit(wanted: ReadonlyMap<string, Wanted>, fresh: ReadonlyMap<string, Port>, snapshot: Snapshot): void {
@@ -90,6 +113,33 @@ export class Listeners {
       else port?.update(this.#outboundTarget(listener, snapshot));
     }
     for (const port of fresh.values()) port.server.open();
+  }
+
+  /** One for each workload with ports, unless its address is another's too or its own port is in the way. */
+  #wantedTunnels(wanted: ReadonlyMap<string, Wanted>, { workloads }: Snapshot): WantedServer[] {
+    const places = workloads.flatMap((workload) => {
+      const { address: host, hbonePort: port = HBONE_PORT, inbound } = workload.spec;
+      return inbound.length > 0 && port > 0 ? [{ workload, address: { host, port } }] : [];
+    });
+    const byKey = Map.groupBy(places, ({ address }) => formatAddress(address));
+    return [...byKey].flatMap(([key, [place, ...others]]): WantedServer[] => {
+      if (!place) return [];
+      // Two identities at one address: none of them is the one that every caller expects.
+      if (others.length > 0 || wanted.has(key)) {
+        this.#tunnels.without(key, wanted.has(key) ? 'a port of a workload is there' : 'several workloads have this address');
+        return [];
+      }
+      const { workload, address } = place;
+      return [{ address, target: () => ({ workload, credentials: this.#options.credentialsOf(workload), ports: this.#portsOf(workload) }) }];
+    });
+  }
+
+  #portsOf({ spec }: ServedWorkload): Map<string, InboundPort> {
+    const keys = spec.inbound.map(({ port }) => formatAddress({ host: spec.address, port }));
+    return new Map(keys.flatMap((key): [string, InboundPort][] => {
+      const port = this.#ports.get(key);
+      return port instanceof InboundPort ? [[key, port]] : [];
+    }));
   }
 
   #leave(closing: Promise<void>): void {

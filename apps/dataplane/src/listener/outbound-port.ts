@@ -1,7 +1,8 @@
-import type { Socket } from 'node:net';
 import type { ServedWorkload, Snapshot } from '../authz/snapshot.ts';
 import type { Credentials } from '../identity/credentials.ts';
 import type { Endpoint } from '../http/route.ts';
+import type { Link } from '../link/link.ts';
+import { SocketLink } from '../link/socket-link.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Address } from './address.ts';
 import { GatedServer } from './gated-server.ts';
@@ -18,7 +19,7 @@ export interface OutboundTarget {
 
 /** Serves the workload's own calls by one protocol. */
 export interface OutboundHandler {
-  accept(socket: Socket): void;
+  accept(link: Link): void;
   /** Lets go of what the present target does not name any more. */
   refresh(): void;
   close(grace: number): Promise<void>;
@@ -35,7 +36,7 @@ export class OutboundPort {
     this.#createHandler = createHandler;
     this.#target = target;
     this.#handler = createHandler(() => this.#target);
-    this.server = new GatedServer(address, (socket) => this.#handler.accept(socket));
+    this.server = new GatedServer(address, (socket) => this.#handler.accept(new SocketLink(socket)));
   }
 
   update(target: OutboundTarget): void {

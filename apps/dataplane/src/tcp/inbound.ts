@@ -1,9 +1,9 @@
-import type { Socket } from 'node:net';
 import type { FlowReason } from '@sallyport/shared/mesh';
 import { decide, type Decision, type ShadowMatch } from '@sallyport/shared/policy';
 import type { Authorizers } from '../ext-authz/authorizers.ts';
 import { dialPlaintext } from '../listener/dial.ts';
 import { type InboundHandler, type InboundTarget, inboundFacts, type PeerConnection } from '../listener/inbound-port.ts';
+import type { Link } from '../link/link.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
 import { OpenCalls } from './open-calls.ts';
@@ -34,7 +34,7 @@ export class InboundTcp implements InboundHandler {
 
   accept(connection: PeerConnection): void {
     this.#serve(connection).catch((error: unknown) => {
-      connection.socket.destroy();
+      connection.link.destroy();
       this.#recorder.defect(error);
     });
   }
@@ -49,26 +49,26 @@ export class InboundTcp implements InboundHandler {
 
   async #serve(peer: PeerConnection): Promise<void> {
     let admitted = await this.#judge(peer);
-    if (!admitted) return void peer.socket.destroy();
-    let app: Socket;
+    if (!admitted) return peer.link.destroy();
+    let app: Link;
     try {
       app = await dialPlaintext(admitted.target.app, true);
     } catch (error) {
       const { facts } = admitted;
       this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason: 'upstream-unreachable' }, amounts: ONE, traceId: null });
       this.#recorder.unreachable(facts, (error as Error).message);
-      return void peer.socket.destroy();
+      return peer.link.destroy();
     }
     // The policy may have changed while the application was being reached.
     while (admitted && this.#target() !== admitted.target) admitted = await this.#judge(peer);
     // Nobody may be left to serve after the wait.
-    if (!admitted || peer.socket.destroyed) {
+    if (!admitted || peer.link.destroyed) {
       app.destroy();
-      return void peer.socket.destroy();
+      return peer.link.destroy();
     }
     this.#recorder.shadow(admitted.shadow, admitted.facts.destination);
     this.#recorder.record({ facts: admitted.facts, amounts: ONE, traceId: null });
-    this.#open.join(peer.socket, app, admitted.facts, peer.retireAt, async () => (await this.#judge(peer)) !== null);
+    this.#open.join(peer.link, app, admitted.facts, peer.retireAt, async () => (await this.#judge(peer)) !== null);
   }
 
   /** What became of a connection under what the port serves now; null when it is denied, which is recorded. */
@@ -77,7 +77,7 @@ export class InboundTcp implements InboundHandler {
       const target = this.#target();
       const { workload, port } = target;
       const source = { principal: peer.principal, ip: peer.ip };
-      const decision = decide(workload.policy, { protocol: 'tcp', source, destination: { ip: peer.localIp, port } });
+      const decision = decide(workload.policy, { protocol: 'tcp', source, destination: { ip: peer.localIp, port }, ...(peer.sni === undefined ? {} : { sni: peer.sni }) });
       const facts: FlowFacts = { ...inboundFacts(target, peer.principal, peer.ip), policy: decision.policy };
       const reason = decision.effect === 'ASK' ? await this.#ask(decision, peer, target) : decision.reason;
       const current = this.#target() === target;
@@ -91,10 +91,10 @@ export class InboundTcp implements InboundHandler {
   }
 
   /** Why an authorizer does not let a connection in; null when it does. One that speaks HTTP cannot be asked about bytes. */
-  async #ask({ provider }: Decision, { socket, principal, ip, localIp }: PeerConnection, { workload, port }: InboundTarget): Promise<FlowReason | null> {
+  async #ask({ provider }: Decision, { link, principal, ip, localIp }: PeerConnection, { workload, port }: InboundTarget): Promise<FlowReason | null> {
     const authorizer = this.#authorizers.get(provider ?? '');
     if (authorizer === null) return 'authorizer-unavailable';
-    const { kind } = await authorizer.ask({ source: { principal, ip, port: socket.remotePort ?? 0 }, destination: { principal: workload.spiffeId, ip: localIp, port } });
+    const { kind } = await authorizer.ask({ source: { principal, ip, port: link.remotePort ?? 0 }, destination: { principal: workload.spiffeId, ip: localIp, port } });
     if (kind === 'allow') return null;
     return kind === 'deny' ? 'authorizer-denied' : 'authorizer-unavailable';
   }

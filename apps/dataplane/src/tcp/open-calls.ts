@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream';
+import type { Link } from '../link/link.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
 import { type Splice, splice } from './splice.ts';
@@ -17,9 +17,9 @@ export class OpenCalls {
 
   /**
    * Joins the two sides until one ends, `retireAt` (ms since the epoch) passes, or {@link recheck} finds it forbidden.
-   * The bytes go to `facts`, whose call is counted already.
+   * The bytes go to `facts`, whose call is counted already. `ended` is told when both are closed.
    */
-  join(source: Duplex, destination: Duplex, facts: FlowFacts, retireAt: number, allowed: Recheck): void {
+  join(source: Link, destination: Link, facts: FlowFacts, retireAt: number, allowed: Recheck, ended?: () => void): void {
     const joined = splice(source, destination);
     const flush = () => {
       const { received, sent } = joined.take();
@@ -31,6 +31,7 @@ export class OpenCalls {
     void this.#follow(joined, destroy, retireAt, () => {
       stopFlush();
       flush();
+      ended?.();
     });
   }
 

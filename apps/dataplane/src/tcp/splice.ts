@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream';
+import type { Link, LinkUser } from '../link/link.ts';
 
 /** Two connections joined byte by byte. */
 export interface Splice {
@@ -11,44 +11,67 @@ export interface Splice {
 }
 
 /** Joins `source` and `destination` with back-pressure and half-close: when one side ends, the other may still send. */
-export function splice(source: Duplex, destination: Duplex): Splice {
-  let received = 0;
-  let sent = 0;
-  source.on('data', (chunk: Buffer) => {
-    received += chunk.length;
-  });
-  destination.on('data', (chunk: Buffer) => {
-    sent += chunk.length;
-  });
-  source.pipe(destination);
-  destination.pipe(source);
-  const done = Promise.all([closing(source, destination), closing(destination, source)]).then(() => undefined);
+export function splice(source: Link, destination: Link): Splice {
+  const { promise: done, resolve } = Promise.withResolvers<void>();
+  let open = 2;
+  const closed = () => {
+    open -= 1;
+    if (open === 0) resolve();
+  };
+  const out = new Side(source, destination, closed);
+  const back = new Side(destination, source, closed);
+  source.attach(out);
+  destination.attach(back);
   return {
-    take() {
-      const moved = { received, sent };
-      received = 0;
-      sent = 0;
-      return moved;
-    },
+    take: () => ({ received: out.take(), sent: back.take() }),
     destroy() {
-      source.destroy();
-      destination.destroy();
+      // Neither side may take what it has for the whole.
+      source.destroy(true);
+      destination.destroy(true);
     },
     done,
   };
 }
 
-/** When one side is closed the other is ended: softly after a clean end, so that what was written still arrives. */
-function closing(one: Duplex, other: Duplex): Promise<void> {
-  return new Promise((resolve) => {
-    const finish = () => {
-      if (!one.readableEnded) other.destroy();
-      else if (other.writableFinished) other.destroy();
-      else other.once('finish', () => other.destroy());
-      resolve();
-    };
-    one.on('error', () => undefined);
-    if (one.destroyed) finish();
-    else one.once('close', finish);
-  });
+/** What comes from one side goes to the other. */
+class Side implements LinkUser {
+  readonly #from: Link;
+  readonly #to: Link;
+  readonly #closed: () => void;
+  #moved = 0;
+  #ended = false;
+
+  constructor(from: Link, to: Link, closed: () => void) {
+    this.#from = from;
+    this.#to = to;
+    this.#closed = closed;
+  }
+
+  take(): number {
+    const moved = this.#moved;
+    this.#moved = 0;
+    return moved;
+  }
+
+  onData(chunk: Buffer): void {
+    this.#moved += chunk.length;
+    if (!this.#to.write(chunk)) this.#from.pause();
+  }
+
+  onEnd(): void {
+    this.#ended = true;
+    this.#to.end();
+  }
+
+  /** This side takes bytes again. */
+  onDrain(): void {
+    this.#to.resume();
+  }
+
+  /** When one side is closed the other is ended: softly after a clean end, so that what was written still arrives. */
+  onClose(error: Error | null): void {
+    if (this.#ended && error === null) this.#to.destroySoon();
+    else this.#to.destroy(true);
+    this.#closed();
+  }
 }

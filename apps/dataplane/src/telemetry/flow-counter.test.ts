@@ -7,6 +7,7 @@ const facts = (changes: Partial<FlowFacts>): FlowFacts => ({
   side: 'inbound', source: { principal: null, ip: '10.0.0.1' }, destination: { namespace: 'n', workload: 'w', service: null, port: 80 },
   protocol: 'http', method: 'GET', path: '/', mtls: 'plaintext', verdict: 'allowed', reason: null, policy: null, ...changes,
 });
+const add = (counter: FlowCounter, what: FlowFacts, now: number) => counter.add(counter.slot(what), one, now);
 const one = { count: 1, bytesReceived: 2, bytesSent: 3 };
 
 it.each([
@@ -24,10 +25,10 @@ it.each([
 
 it('adds up what is equal in every dimension and keeps apart what is not', () => {
   const counter = new FlowCounter('p');
-  counter.add(facts({ path: '/o/1' }), one, 100);
-  counter.add(facts({ path: '/o/2' }), one, 200);
+  add(counter, facts({ path: '/o/1' }), 100);
+  add(counter, facts({ path: '/o/2' }), 200);
   const others = [{ method: 'POST' }, { mtls: 'mutual' as const }, { verdict: 'denied' as const }, { reason: 'policy-deny' as const }, { policy: 'n/p' }, { side: 'outbound' as const }, { source: { principal: null, ip: '10.0.0.2' } }];
-  for (const change of others) counter.add(facts({ path: '/o/1', ...change }), one, 300);
+  for (const change of others) add(counter, facts({ path: '/o/1', ...change }), 300);
   const { flows, lost } = counter.drain();
   expect(flows).toHaveLength(1 + others.length);
   expect(flows[0]).toMatchObject({ path: '/o/{id}', samplePath: '/o/1', count: 2, bytesReceived: 4, bytesSent: 6, firstSeen: 100, lastSeen: 200 });
@@ -38,13 +39,13 @@ it('adds up what is equal in every dimension and keeps apart what is not', () =>
 
 it('bounds its memory: paths fall together, then calls are lost and said to be', () => {
   const counter = new FlowCounter('p', 10);
-  for (let i = 0; i < 1000; i += 1) counter.add(facts({ path: `/p${'abcdefghij'.charAt(i % 10)}${'x'.repeat(i)}` }), one, i);
+  for (let i = 0; i < 1000; i += 1) add(counter, facts({ path: `/p${'abcdefghij'.charAt(i % 10)}${'x'.repeat(i)}` }), i);
   const { flows, lost } = counter.drain();
   expect(flows).toHaveLength(11);
   expect(flows.reduce((sum, item) => sum + item.count, 0)).toBe(1000);
   expect(flows.at(-1)?.path).toBe('{other}');
   expect(lost).toBe(false);
-  for (let i = 0; i < 100; i += 1) counter.add(facts({ source: { principal: null, ip: `10.0.0.${i}` } }), one, i);
+  for (let i = 0; i < 100; i += 1) add(counter, facts({ source: { principal: null, ip: `10.0.0.${i}` } }), i);
   const full = counter.drain();
   expect(full.flows).toHaveLength(40);
   expect(full.lost).toBe(true);

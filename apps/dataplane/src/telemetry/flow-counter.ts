@@ -1,5 +1,5 @@
 import type { DenyEvent, Flow, ShadowCount } from '@sallyport/shared/mesh';
-import { OTHER_PATH, pathShape, samplePath } from './path-shape.ts';
+import { OTHER_PATH, ownText, pathShape, samplePath } from './path-shape.ts';
 
 /** What a call was. `path` is the normalised path, not its shape; null for TCP and for refused paths. */
 export type FlowFacts = Omit<Flow, 'reporter' | 'samplePath' | 'count' | 'bytesReceived' | 'bytesSent' | 'firstSeen' | 'lastSeen'>;
@@ -26,6 +26,15 @@ const MAX_SHADOWS = 5_000;
 
 type MutableFlow = { -readonly [K in keyof Flow]: Flow[K] };
 
+/** Where calls of one kind are counted. Made once by {@link FlowCounter.slot} and good for ever. */
+export interface FlowSlot {
+  readonly facts: FlowFacts;
+  readonly path: string | null;
+  /** What they add to since the last drain; that of an older time is never used. */
+  flow: MutableFlow | null;
+  period: number;
+}
+
 /** Counts calls exactly, by every dimension of {@link Flow}. Memory is bounded by `maxKeys`. */
 export class FlowCounter {
   readonly #reporter: string;
@@ -35,6 +44,8 @@ export class FlowCounter {
   #denies: DenyEvent[] = [];
   #shadows = new Map<string, ShadowCount>();
   #lost = false;
+  /** Counts the drains. */
+  #period = 0;
 
   /**
    * @param maxKeys distinct flows before paths fall together as `{other}`; at four times as many, calls are lost
@@ -46,14 +57,20 @@ export class FlowCounter {
     this.#maxDenies = maxDenies;
   }
 
-  /** Adds to the count of one kind of call at `now` (ms since the epoch). */
-  add(facts: FlowFacts, amounts: FlowAmounts, now: number): void {
+  slot(facts: FlowFacts): FlowSlot {
     const shaped = { ...facts, path: facts.path === null ? null : pathShape(facts.path) };
-    const flow = this.#find(shaped, facts.path, now);
+    return { facts: shaped, path: facts.path, flow: null, period: -1 };
+  }
+
+  /** Adds to the count of one kind of call at `now` (ms since the epoch). */
+  add(slot: FlowSlot, amounts: FlowAmounts, now: number): void {
+    if (slot.period !== this.#period) slot.flow = this.#find(slot.facts, slot.path, now);
+    const { flow } = slot;
     if (!flow) {
       this.#lost = true;
       return;
     }
+    slot.period = this.#period;
     flow.count += amounts.count;
     flow.bytesReceived += amounts.bytesReceived;
     flow.bytesSent += amounts.bytesSent;
@@ -83,6 +100,7 @@ export class FlowCounter {
     this.#denies = [];
     this.#shadows = new Map();
     this.#lost = false;
+    this.#period += 1;
     return result;
   }
 
@@ -100,7 +118,7 @@ export class FlowCounter {
     const flow: MutableFlow = {
       ...facts,
       reporter: this.#reporter,
-      samplePath: path === null ? null : samplePath(path),
+      samplePath: path === null ? null : ownText(samplePath(path)),
       count: 0,
       bytesReceived: 0,
       bytesSent: 0,

@@ -23,6 +23,11 @@ export function samplePath(path: string): string | null {
   return path.length > MAX_PATH ? null : path;
 }
 
+/** A text of its own: what was cut from a request's head would keep the whole head in memory. */
+export function ownText<T extends string | null>(text: T): T {
+  return text === null ? text : (Buffer.from(text).toString() as T);
+}
+
 function isVolatile(segment: string): boolean {
   if (!/\d/.test(segment)) return false;
   if (/^\d+$/.test(segment) || UUID.test(segment)) return true;

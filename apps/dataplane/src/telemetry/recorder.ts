@@ -1,8 +1,9 @@
 import type { FlowReason } from '@sallyport/shared/mesh';
 import type { ShadowMatch } from '@sallyport/shared/policy';
-import type { FlowAmounts, FlowCounter, FlowFacts } from './flow-counter.ts';
+import { CallKinds } from './call-kinds.ts';
+import type { FlowAmounts, FlowCounter, FlowFacts, FlowSlot } from './flow-counter.ts';
 import type { Log } from './log.ts';
-import type { Metrics } from './metrics.ts';
+import type { Metrics, Series } from './metrics.ts';
 
 /** One call, as the rooms on the hot path tell it. */
 export interface CountedCall {
@@ -16,6 +17,7 @@ export class Recorder {
   readonly #counter: FlowCounter;
   readonly #metrics: Metrics;
   readonly #log: Log;
+  readonly #kinds: CallKinds<{ readonly slot: FlowSlot; readonly series: Series }>;
   /** Open connections that want to report the bytes they moved before a drain. */
   readonly #open = new Set<() => void>();
 
@@ -23,15 +25,15 @@ export class Recorder {
     this.#counter = counter;
     this.#metrics = metrics;
     this.#log = log;
+    this.#kinds = new CallKinds((facts) => ({ slot: counter.slot(facts), series: metrics.series(facts) }));
   }
 
   /** Counts a finished call, or the start of a connection. */
   record({ facts, amounts, traceId }: CountedCall): void {
     const now = Date.now();
-    this.#counter.add(facts, amounts, now);
-    this.#metrics.count(facts, amounts);
+    this.#count(facts, amounts, now);
     if (facts.side === 'inbound' && facts.reason !== null && isRefusal(facts)) this.#deny(facts, facts.reason, traceId, now);
-    else this.#log.debug({ ...line(facts, traceId) }, 'call');
+    else if (this.#log.isLevelEnabled('debug')) this.#log.debug(line(facts, traceId), 'call');
   }
 
   /** Reports what policies that do not decide would have said to a call. */
@@ -47,9 +49,7 @@ export class Recorder {
   /** Adds bytes to a call that is counted already. */
   moved(facts: FlowFacts, bytesReceived: number, bytesSent: number): void {
     if (bytesReceived === 0 && bytesSent === 0) return;
-    const amounts = { count: 0, bytesReceived, bytesSent };
-    this.#counter.add(facts, amounts, Date.now());
-    this.#metrics.count(facts, amounts);
+    this.#count(facts, { count: 0, bytesReceived, bytesSent }, Date.now());
   }
 
   /** A TLS peer that was turned away. `reason` says what was wrong with it. */
@@ -78,6 +78,12 @@ export class Recorder {
   /** Lets open connections report what they moved so far. */
   flush(): void {
     for (const flush of this.#open) flush();
+  }
+
+  #count(facts: FlowFacts, amounts: FlowAmounts, now: number): void {
+    const { slot, series } = this.#kinds.find(facts);
+    this.#counter.add(slot, amounts, now);
+    this.#metrics.add(series, amounts);
   }
 
   #deny(facts: FlowFacts, reason: FlowReason, traceId: string | null, at: number): void {

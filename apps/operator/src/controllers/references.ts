@@ -1,6 +1,7 @@
 import { parseSpiffeId } from '@sallyport/shared/mesh';
 import { KeySetError, keySourceOf, readKeySet } from '@sallyport/shared/push';
-import type { AuthorizationPolicy, JwtRule, RequestAuthentication, Resource } from '@sallyport/shared/resources';
+import { servicesNamed } from '@sallyport/shared/policy';
+import type { AuthorizationPolicy, JwtRule, RequestAuthentication, Resource, TrafficPolicy } from '@sallyport/shared/resources';
 
 /** What objects may refer to, as it is now. */
 export interface Referable {
@@ -8,8 +9,10 @@ export interface Referable {
   readonly trustDomains: ReadonlySet<string>;
   /** Identities that exist, as `namespace/serviceAccount`. */
   readonly accounts: ReadonlySet<string>;
-  /** Services, as `namespace/name`. */
-  readonly services: ReadonlySet<string>;
+  /** Ports of services, by `namespace/name`. */
+  readonly services: ReadonlyMap<string, ReadonlySet<number>>;
+  /** The policy that rules each service, by `namespace/name` of the service. */
+  readonly trafficRulers: ReadonlyMap<string, TrafficPolicy>;
   /** Extension providers of the Mesh. */
   readonly providers: ReadonlySet<string>;
   /** What is known of the keys at a source; null before the first attempt to fetch them ended. */
@@ -35,6 +38,7 @@ const RESOLVED: Resolution = { status: 'True', reason: 'ResolvedRefs', message: 
 /** Whether everything that an object names exists: the first problem, or all is well. */
 export function resolve(object: Resource, known: Referable): Resolution {
   if (object.kind === 'RequestAuthentication') return targetProblem(object, known) ?? keyProblem(object, known) ?? resolvedKeys(object, known);
+  if (object.kind === 'TrafficPolicy') return backendProblem(object, known) ?? RESOLVED;
   if (object.kind !== 'AuthorizationPolicy') return accountProblem(object, known) ?? RESOLVED;
   return targetProblem(object, known) ?? providerProblem(object, known) ?? accountProblem(object, known) ?? RESOLVED;
 }
@@ -46,6 +50,18 @@ function problem(reason: string, message: string): Resolution {
 function targetProblem({ metadata, spec }: AuthorizationPolicy | RequestAuthentication, { services }: Referable): Resolution | null {
   const missing = (spec.targetRefs ?? []).find((ref) => ref.kind === 'Service' && !services.has(`${metadata.namespace ?? ''}/${ref.name}`));
   return missing ? problem('TargetNotFound', `there is no Service ${metadata.namespace ?? ''}/${missing.name}, so nothing is attached by that reference`) : null;
+}
+
+/** Gateway API: a route's reference that leads nowhere has the reason `BackendNotFound`, a policy's `TargetNotFound`. */
+function backendProblem(policy: TrafficPolicy, { services }: Referable): Resolution | null {
+  for (const { field, name, port } of servicesNamed(policy)) {
+    const service = `${policy.metadata.namespace ?? ''}/${name}`;
+    const target = field.startsWith('spec.targetRefs');
+    const ports = services.get(service);
+    if (ports === undefined) return problem(target ? 'TargetNotFound' : 'BackendNotFound', `there is no Service ${service}, so ${target ? 'nothing is attached by that reference' : 'calls for it fail'}`);
+    if (port !== null && !ports.has(port)) return problem('BackendNotFound', `Service ${service} has no port ${port}, so calls for it fail`);
+  }
+  return null;
 }
 
 function providerProblem({ spec }: AuthorizationPolicy, { providers }: Referable): Resolution | null {

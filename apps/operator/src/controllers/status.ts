@@ -6,10 +6,11 @@ import type { PushHub } from '../push/hub.ts';
 import type { ResourceCache } from '../store/cache.ts';
 import { keyOf, NotFoundError, type ResourceStore } from '../store/ports.ts';
 import { meshOf } from '../observe/mesh-state.ts';
+import { rulingPolicies } from '../push/traffic.ts';
 import { federationStatus, plainStatus, policyStatus } from './conditions.ts';
 import type { KeyState, Referable } from './references.ts';
 
-const PROGRAMMED_KINDS = { AuthorizationPolicy: 'authz', PeerAuthentication: 'peer', RequestAuthentication: 'authn', Workload: 'workload', Service: 'service' } as const;
+const PROGRAMMED_KINDS = { AuthorizationPolicy: 'authz', PeerAuthentication: 'peer', RequestAuthentication: 'authn', TrafficPolicy: 'traffic', Workload: 'workload', Service: 'service' } as const;
 const DEBOUNCE_MS = 200;
 
 export interface StatusOptions {
@@ -90,7 +91,7 @@ export class StatusController {
       const state = progress.get(name);
       if (state) await this.#write(object, policyStatus(object, known, state, this.#now()));
     }
-    for (const object of this.#cache.all('FederatedTrustDomain')) await this.#write(object, federationStatus(object, this.#options.federation(object), this.#now()));
+    for (const object of this.#cache.all('FederatedTrustDomain')) await this.#write(object, federationStatus(object, known, this.#options.federation(object), this.#now()));
     for (const object of [...this.#cache.all('Mesh'), ...this.#cache.all('ExpectedGraph')]) {
       await this.#write(object, plainStatus(object, known, this.#options.ca(), this.#now()));
     }
@@ -101,7 +102,8 @@ export class StatusController {
     return {
       trustDomains: new Set([trustDomain, ...trustDomainAliases, 'cluster.local']),
       accounts: new Set(this.#cache.all('Workload').map(({ metadata, spec }) => `${metadata.namespace ?? ''}/${spec.serviceAccount}`)),
-      services: new Set(this.#cache.all('Service').map(({ metadata }) => `${metadata.namespace ?? ''}/${metadata.name}`)),
+      services: new Map(this.#cache.all('Service').map(({ metadata, spec }) => [`${metadata.namespace ?? ''}/${metadata.name}`, new Set(spec.ports.map(({ port }) => port))])),
+      trafficRulers: rulingPolicies(this.#cache.all('TrafficPolicy')),
       providers: new Set(extensionProviders.map(({ name }) => name)),
       keys: this.#options.keys,
     };

@@ -1,5 +1,5 @@
 import type { Universe } from '@sallyport/shared/analysis';
-import { type MeshWorkload, parseSpiffeId, workloadSpiffeId } from '@sallyport/shared/mesh';
+import { type CallProtocol, decidedAs, type MeshWorkload, parseSpiffeId, workloadSpiffeId } from '@sallyport/shared/mesh';
 
 /** A call that names somebody or something that is not there. */
 export class CallProblem extends Error {
@@ -15,7 +15,8 @@ export class CallProblem extends Error {
 export interface Destination {
   readonly workload: MeshWorkload;
   readonly port: number;
-  readonly protocol: 'http' | 'tcp';
+  /** As what such a call is decided; on an `auto` port HTTP unless the asker says otherwise. */
+  readonly protocol: CallProtocol;
 }
 
 /**
@@ -32,7 +33,7 @@ export function destinationOf(place: string, wanted: number | undefined, { workl
   if (!found) throw new CallProblem(`there is no workload or service ${place}`, `name one as namespace/name or namespace/name:port${known(workloads)}`);
   const target = own ? wanted : (service?.ports.find((each) => wanted === undefined || each.port === wanted)?.targetPort ?? wanted);
   const port = found.ports.find((each) => target === undefined || each.port === target) ?? { port: target ?? 8080, protocol: 'http' as const };
-  return { workload: found, ...port };
+  return { workload: found, port: port.port, protocol: decidedAs(port.protocol)[0] };
 }
 
 function known(workloads: readonly MeshWorkload[]): string {

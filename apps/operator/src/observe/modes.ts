@@ -1,4 +1,4 @@
-import type { MeshWorkload } from '@sallyport/shared/mesh';
+import type { MeshWorkload, PortProtocol } from '@sallyport/shared/mesh';
 import { attaches, compileWorkloadPolicy, type CompiledWorkloadPolicy, effectiveMtls, type EffectiveMtls } from '@sallyport/shared/policy';
 import type { AuthorizationPolicy, MeshSpec, PeerAuthentication, RequestAuthentication, Service } from '@sallyport/shared/resources';
 import { policyTargetOf } from './mesh-state.ts';
@@ -27,7 +27,7 @@ export function bearsOn(policy: AuthorizationPolicy | RequestAuthentication, wor
 
 export interface PortMode {
   readonly port: number;
-  readonly protocol: 'http' | 'tcp';
+  readonly protocol: PortProtocol;
   readonly effective: EffectiveMtls;
 }
 

@@ -3,8 +3,9 @@ import { canonicalJson, selects, workloadSpiffeId } from '@sallyport/shared/mesh
 import type { JwtAuthority, SpiffeBundle } from '@sallyport/shared/pki';
 import { attaches, type PolicyTarget } from '@sallyport/shared/policy';
 import { type ConfigEntry, keySourceOf, type PublicJwk, type ServiceConfig } from '@sallyport/shared/push';
-import type { AuthorizationPolicy, Mesh, PeerAuthentication, RequestAuthentication, Resource, Service, Workload } from '@sallyport/shared/resources';
+import { type AuthorizationPolicy, HBONE_PORT, type Mesh, type PeerAuthentication, type RequestAuthentication, type Resource, type Service, type TrafficPolicy, type Workload } from '@sallyport/shared/resources';
 import { policyTargetOf, selectedWorkloads } from '../observe/mesh-state.ts';
+import { trafficEntries } from './traffic.ts';
 
 /** Everything that configuration is made from. */
 export interface World {
@@ -21,6 +22,7 @@ export interface World {
   readonly authorizationPolicies: readonly AuthorizationPolicy[];
   readonly peerAuthentications: readonly PeerAuthentication[];
   readonly requestAuthentications: readonly RequestAuthentication[];
+  readonly trafficPolicies: readonly TrafficPolicy[];
   /** Known keys by their source (`keySourceOf`). */
   readonly keys: ReadonlyMap<string, readonly PublicJwk[]>;
 }
@@ -40,6 +42,7 @@ export function snapshotFor(proxy: string, world: World): Map<string, NamedEntry
     ...[...world.federated].map(([name, bundle]): [string, ConfigEntry] => [`federation/${name}`, { type: 'federation', value: bundleOf(name, bundle) }]),
     ...served.map((workload): [string, ConfigEntry] => [`workload/${idOf(workload)}`, workloadEntry(workload, world)]),
     ...world.services.map((service): [string, ConfigEntry] => [`service/${idOf(service)}`, { type: 'service', value: serviceConfig(service, world) }]),
+    ...trafficEntries(world.trafficPolicies, world.services, bare),
     ...policiesFor(served, world),
   ];
   return new Map(entries.map(([name, entry]) => [name, { name, entry, hash: hashOf(entry) }]));
@@ -113,9 +116,16 @@ function serviceConfig(service: Service, world: World): ServiceConfig {
         address: workload.spec.address,
         port: targetPort ?? port,
         spiffeId: workload.spec.proxy === undefined && workload.spec.spiffeId === undefined ? null : spiffeIdOf(workload, world),
+        ...(workload.spec.locality === undefined ? {} : { locality: workload.spec.locality }),
+        hbone: hboneOf(workload),
       })),
     })),
   };
+}
+
+/** Only a proxy takes HBONE. */
+function hboneOf({ spec: { proxy, hbonePort = HBONE_PORT } }: Workload): number | null {
+  return proxy === undefined || hbonePort === 0 ? null : hbonePort;
 }
 
 function spiffeIdOf(workload: Workload, world: World): string {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PORT_PROTOCOLS } from '../mesh/index.ts';
 import { coverageView, instant, windowView } from './common.ts';
 
 /** One kind of call that really arrived at the destination in the window. */
@@ -22,7 +23,7 @@ export const callersView = z.strictObject({
   namespace: z.string(),
   service: z.string(),
   selector: z.record(z.string(), z.string()),
-  ports: z.array(z.strictObject({ port: z.int(), protocol: z.enum(['http', 'tcp']) })),
+  ports: z.array(z.strictObject({ port: z.int(), protocol: z.enum(PORT_PROTOCOLS) })),
   window: windowView,
   coverage: coverageView,
   callers: z.array(caller),

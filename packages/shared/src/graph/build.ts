@@ -1,5 +1,5 @@
 import type { GraphEdge, GraphView } from '../api/index.ts';
-import type { Flow } from '../mesh/index.ts';
+import { decidedAs, type Flow } from '../mesh/index.ts';
 import { iso, windowViewOf } from './coverage.ts';
 import { declaredOf } from './declared.ts';
 import { limitGraph } from './limit.ts';
@@ -113,7 +113,7 @@ function unusedEdge(input: GraphInput, source: string, target: string, port: num
     source,
     target,
     port,
-    protocol: service?.ports.find((item) => item.targetPort === port)?.protocol ?? 'http',
+    protocol: decidedAs(service?.ports.find((item) => item.targetPort === port)?.protocol ?? 'http')[0],
     state: 'unused',
     declared: false,
     requests: 0,

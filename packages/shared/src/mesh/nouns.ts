@@ -1,6 +1,25 @@
 /** Whose clock it is. Pure code takes the result; only processes hold one. */
 export type Clock = () => number;
 
+/**
+ * What is spoken on a port, as declared. `http`, `http2` and `grpc` say which version the application takes; callers may
+ * speak either. `tls` is the application's own TLS, passed through. `auto` is told by the first bytes of each connection.
+ */
+export const PORT_PROTOCOLS = ['http', 'http2', 'grpc', 'tcp', 'tls', 'auto'] as const;
+export type PortProtocol = (typeof PORT_PROTOCOLS)[number];
+
+/** As what calls are counted and decided: by request, or by connection. */
+export type CallProtocol = 'http' | 'tcp';
+
+const DECIDED_AS: Readonly<Record<PortProtocol, readonly [CallProtocol, ...CallProtocol[]]>> = {
+  http: ['http'], http2: ['http'], grpc: ['http'], tcp: ['tcp'], tls: ['tcp'], auto: ['http', 'tcp'],
+};
+
+/** As what calls to such a port may come before policy: on an `auto` port either. */
+export function decidedAs(protocol: PortProtocol): readonly [CallProtocol, ...CallProtocol[]] {
+  return DECIDED_AS[protocol];
+}
+
 /** A workload as the rest of the product knows it, in either store mode. */
 export interface MeshWorkload {
   readonly namespace: string;
@@ -11,14 +30,14 @@ export interface MeshWorkload {
   readonly address: string;
   /** Name of the proxy that serves it; null when it is outside the mesh. */
   readonly proxy: string | null;
-  readonly ports: readonly { readonly port: number; readonly protocol: 'http' | 'tcp' }[];
+  readonly ports: readonly { readonly port: number; readonly protocol: PortProtocol }[];
 }
 
 /** A service as the rest of the product knows it. `workloads` are names in the same namespace. */
 export interface MeshService {
   readonly namespace: string;
   readonly name: string;
-  readonly ports: readonly { readonly port: number; readonly targetPort: number; readonly protocol: 'http' | 'tcp' }[];
+  readonly ports: readonly { readonly port: number; readonly targetPort: number; readonly protocol: PortProtocol }[];
   readonly workloads: readonly string[];
 }
 

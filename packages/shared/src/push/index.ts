@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { type DenyEvent, FLOW_REASONS, type Flow, type ShadowCount } from '../mesh/index.ts';
-import { authorizationPolicy, mesh, peerAuthentication, requestAuthentication, trustDomainName, workload } from '../resources/index.ts';
+import { type DenyEvent, FLOW_REASONS, type Flow, PORT_PROTOCOLS, type ShadowCount } from '../mesh/index.ts';
+import { authorizationPolicy, locality, mesh, peerAuthentication, requestAuthentication, trafficPolicy, trustDomainName, workload } from '../resources/index.ts';
 import { MAX_KEYS, publicJwk } from './key-set.ts';
 
 export { isDiscovery, KeySetError, keySourceOf, type PublicJwk, readKeySet } from './key-set.ts';
@@ -79,12 +79,15 @@ const endpoint = z.strictObject({
   port: z.int(),
   /** The SPIFFE ID that must answer; null for a workload outside the mesh, which is called in plaintext. */
   spiffeId: z.string().nullable(),
+  locality: locality.optional(),
+  /** Port of the address at which its proxy takes HBONE; null for none. Saved configurations of before 0.2 have none. */
+  hbone: z.int().min(1).max(65_535).nullable().default(null),
 });
 const serviceConfig = z.strictObject({
   namespace: name,
   name,
   ports: z.array(
-    z.strictObject({ port: z.int(), protocol: z.enum(['http', 'tcp']), endpoints: z.array(endpoint).max(5000) }),
+    z.strictObject({ port: z.int(), protocol: z.enum(PORT_PROTOCOLS), endpoints: z.array(endpoint).max(5000) }),
   ),
 });
 
@@ -98,10 +101,10 @@ const ownBundle = bundle.extend({ sequence: z.int().min(1).optional() });
 /**
  * One named piece of a proxy's configuration. Names are unique: `mesh`, `bundle`,
  * `federation/<trust domain>`, `workload/<ns>/<name>`,
- * `service/<ns>/<name>`, `authz/<ns>/<name>`, `peer/<ns>/<name>`, `authn/<ns>/<name>`, `jwks/<sha256 of its source>`.
- * A proxy gets: the workloads it serves, every service that they can call, the authorization, peer and request
- * authentication policies that bear on its workloads (including those of the root namespace), the keys that those need
- * as far as they are known, the mesh and the trust bundle.
+ * `service/<ns>/<name>`, `authz/<ns>/<name>`, `peer/<ns>/<name>`, `authn/<ns>/<name>`, `traffic/<ns>/<name>`, `jwks/<sha256 of its source>`.
+ * A proxy gets: the workloads it serves, every service that they can call with the traffic policies that rule them, the
+ * authorization, peer and request authentication policies that bear on its workloads (including those of the root
+ * namespace), the keys that those need as far as they are known, the mesh and the trust bundle.
  */
 export const configEntry = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('mesh'), value: mesh }),
@@ -121,6 +124,8 @@ export const configEntry = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('authz'), value: authorizationPolicy }),
   z.strictObject({ type: z.literal('peer'), value: peerAuthentication }),
   z.strictObject({ type: z.literal('authn'), value: requestAuthentication }),
+  /** `services` are those, in the policy's namespace, that it rules: each belongs to one policy at most. */
+  z.strictObject({ type: z.literal('traffic'), value: z.strictObject({ resource: trafficPolicy, services: z.array(name).min(1).max(16) }) }),
   /**
    * Keys by where they came from ({@link keySourceOf}). Without the time of their fetching: that would change with every
    * fetch, and each would be a push that says nothing new. The operator shows their age.

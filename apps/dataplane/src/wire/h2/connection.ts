@@ -17,12 +17,14 @@ import type { Stream } from './stream.ts';
  */
 export class Connection<T> {
   readonly #core: Core<T>;
+  readonly #receiver: Receiver<T>;
   readonly #reader: FrameReader;
 
   constructor(options: Pick<Options, 'role'> & Partial<Options>, handler: Handler<T>) {
     const core = new Core<T>({ ...DEFAULTS, ...options }, handler);
     this.#core = core;
-    this.#reader = new FrameReader(new Receiver(core), core.isServer);
+    this.#receiver = new Receiver(core);
+    this.#reader = new FrameReader(this.#receiver, core.isServer);
   }
 
   /** Sends the preface and our settings. To be called first. */
@@ -62,6 +64,16 @@ export class Connection<T> {
     return this.#core.output.bytes;
   }
 
+  /** Frames that began to come, so far. */
+  get framesReceived(): number {
+    return this.#receiver.frames;
+  }
+
+  /** True while the peer has begun to say something (its preface, a head) and not finished: it must not take for ever. */
+  get waitsForRest(): boolean {
+    return this.#receiver.frames === 0 || this.#receiver.blocks.openFor > 0 || this.#reader.waitsForRest;
+  }
+
   get streamCount(): number {
     return this.#core.streams.size;
   }
@@ -70,6 +82,11 @@ export class Connection<T> {
   get canOpen(): boolean {
     const { closed, isServer, goAwayReceived, acceptUpTo, ownStreams, peer, lastOwnStream } = this.#core;
     return !closed && !isServer && !goAwayReceived && acceptUpTo < 0 && ownStreams < peer.maxStreams && lastOwnStream < MAX_STREAM_ID - 1;
+  }
+
+  /** True when the peer said that it takes extended CONNECT, RFC 8441 §3: "A client … MUST NOT" send one otherwise. */
+  get canExtend(): boolean {
+    return this.#core.peer.extendedConnect;
   }
 
   /** Client: begins a stream with a request; null when that is not possible now, or at all when the peer says goodbye. */

@@ -154,7 +154,7 @@ export class Core<T> {
     if (stream) this.drop(stream, CLOSED.BY_US);
     else if (this.history.how(id) !== CLOSED.BY_US) this.history.add(id, CLOSED.BY_US);
     this.sendReset(id, code);
-    this.handler.onRefused(reason);
+    this.handler.onRefused(reason, code, stream?.known ?? false);
     if (stream?.known) this.handler.onReset(stream, code, false);
     this.spend('reset');
   }

@@ -30,6 +30,11 @@ export class FrameReader {
     this.#stage = expectsPreface ? STAGE.PREFACE : STAGE.HEADER;
   }
 
+  /** True while a part of the preface, or of a frame that is told whole, is here and the rest is not. */
+  get waitsForRest(): boolean {
+    return this.#stage === STAGE.PREFACE || this.#stage === STAGE.PAYLOAD || (this.#stage === STAGE.HEADER && this.#filled > 0);
+  }
+
   receive(chunk: Buffer): void {
     let at = 0;
     while (at < chunk.length && !this.#sink.stopped) at = this.#step(chunk, at);

@@ -15,8 +15,8 @@ export interface Handler<T> {
   onDrain(stream: Stream<T>): void;
   /** The peer takes no new streams. */
   onGoAway(code: number, debug: string): void;
-  /** A message or frame that was refused, for the log. The connection goes on. */
-  onRefused(reason: string): void;
+  /** A message or frame that was refused, for the log. The connection goes on. `told`: its stream was told before. */
+  onRefused(reason: string, code: number, told: boolean): void;
   /** The connection is over: what is in the output says so to the peer. Open streams were reset. */
   onClosed(code: number, reason: string): void;
   /** There is output to take, once until it is taken. */

@@ -50,6 +50,8 @@ export class Receiver<T> implements FrameSink {
   type = 0;
   flags = 0;
   streamId = 0;
+  /** How many frames began. */
+  frames = 0;
   #length = 0;
   #first = true;
   /** The stream that DATA is for, null when the bytes are thrown away. */
@@ -69,6 +71,7 @@ export class Receiver<T> implements FrameSink {
   }
 
   onFrame(type: number, flags: number, streamId: number, length: number): void {
+    this.frames += 1;
     this.type = type;
     this.flags = flags;
     this.streamId = streamId;

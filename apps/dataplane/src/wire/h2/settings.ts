@@ -5,11 +5,13 @@ export interface PeerSettings {
   headerTableSize: number;
   maxStreams: number;
   initialWindow: number;
+  /** RFC 8441 §3. */
+  extendedConnect: boolean;
 }
 
 /** Before the peer says otherwise a hundred streams are what RFC 9113 §6.5.2 recommends as the least. */
 export function startSettings(): PeerSettings {
-  return { headerTableSize: 4096, maxStreams: 100, initialWindow: INITIAL_WINDOW };
+  return { headerTableSize: 4096, maxStreams: 100, initialWindow: INITIAL_WINDOW, extendedConnect: false };
 }
 
 interface Rule {
@@ -31,7 +33,7 @@ const RULES: Readonly<Record<number, Rule | undefined>> = {
   [SETTING.MAX_CONCURRENT_STREAMS]: { ...ANY, apply: (settings, value) => void (settings.maxStreams = value) },
   [SETTING.INITIAL_WINDOW_SIZE]: { min: 0, max: MAX_WINDOW, error: ERROR.FLOW_CONTROL_ERROR, apply: (settings, value) => void (settings.initialWindow = value) },
   [SETTING.MAX_FRAME_SIZE]: { min: FRAME_SIZE, max: 0xff_ffff, error: ERROR.PROTOCOL_ERROR, apply: NOTHING },
-  [SETTING.ENABLE_CONNECT_PROTOCOL]: { min: 0, max: 1, error: ERROR.PROTOCOL_ERROR, apply: NOTHING },
+  [SETTING.ENABLE_CONNECT_PROTOCOL]: { min: 0, max: 1, error: ERROR.PROTOCOL_ERROR, apply: (settings, value) => void (settings.extendedConnect = value === 1) },
 };
 
 /** Applies the settings of one frame; the error code of the first that is not allowed, or 0. */

@@ -21,6 +21,10 @@ export const KIND = {
   EXPECT: 2048,
   /** A name or value that no field may have. */
   INVALID: 4096,
+  /** RFC 9110 §11.7: fields between a client and the proxy next to it. */
+  PROXY: 8192,
+  TRAILER: 16_384,
+  COOKIE: 32_768,
 } as const;
 
 const KINDS = new Map<string, number>([
@@ -40,6 +44,10 @@ const KINDS = new Map<string, number>([
   ['content-length', KIND.CONTENT_LENGTH],
   ['host', KIND.HOST],
   ['expect', KIND.EXPECT],
+  ['proxy-authenticate', KIND.PROXY],
+  ['proxy-authorization', KIND.PROXY],
+  ['trailer', KIND.TRAILER],
+  ['cookie', KIND.COOKIE],
 ]);
 
 /** RFC 7541 §7.1.3: short secrets can be guessed from the size of what is sent. */

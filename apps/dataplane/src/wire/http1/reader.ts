@@ -111,6 +111,11 @@ export abstract class MessageReader<H extends RequestHead | ResponseHead> {
     return this.#at < this.#stop && (this.#paused || this.#stage === STAGE.ENDED);
   }
 
+  /** True while bytes are held: between messages, those of a head that has begun. */
+  get begun(): boolean {
+    return this.#at < this.#stop;
+  }
+
   /** Takes the bytes after the last message, for a connection that switched protocols. */
   takeRest(): Buffer {
     const rest = this.#buffer.subarray(this.#at, this.#stop);

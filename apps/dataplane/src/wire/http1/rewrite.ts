@@ -25,7 +25,7 @@ function compiled(bits: number, names: readonly string[], prefixes: readonly str
 }
 
 /** RFC 9110 §6.5.1: no "fields … that describe framing, routing, authentication, request modifiers, response controls or content format" in trailers. */
-const NO_TRAILERS = compileRemoval(
+export const NO_TRAILERS = compileRemoval(
   ['authorization', 'cookie', 'set-cookie', 'content-encoding', 'content-type', 'content-range', 'cache-control', 'max-forwards', 'range', 'www-authenticate'],
   ['if-'],
 );
@@ -45,6 +45,11 @@ function isNamed({ names, prefixes }: Removal, fields: Fields, index: number): b
   for (const name of names) if (equalsIgnoreCase(fields.buffer, start, end, name)) return true;
   for (const prefix of prefixes) if (startsIgnoreCase(fields.buffer, start, end, prefix)) return true;
   return false;
+}
+
+/** True when `removal` names a field itself, whose name is given in lower case; which ones are hop-by-hop the caller knows. */
+export function removesName({ names, prefixes, first }: Removal, name: string): boolean {
+  return first[name.charCodeAt(0)] === 1 && (names.includes(name) || prefixes.some((prefix) => name.startsWith(prefix)));
 }
 
 /** What becomes of a head on its way through the proxy. */
@@ -88,12 +93,17 @@ const END = '\r\n';
 const HOST_LINE = 'host: \r\n'.length;
 const STATUS_LINE = 'HTTP/1.1 200 \r\n'.length;
 
-/** The outgoing head of a response. */
-export function rewriteResponse(head: ResponseHead, edits: HeadEdits): Buffer {
+/**
+ * The outgoing head of a response.
+ *
+ * @param plain true when its body, if there is any, is not sent in chunks, however it came
+ */
+export function rewriteResponse(head: ResponseHead, edits: HeadEdits, plain = false): Buffer {
   const { buffer, fields, line, start } = head;
   // RFC 9110 §8.6: "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx (Informational) or 204 (No Content)"; RFC 9112 §6.1 says so of Transfer-Encoding.
   const noBody = head.status < 200 || head.status === 204 ? FIELD.CONTENT_LENGTH | FIELD.TRANSFER_ENCODING : 0;
-  const removal = withNominated(head, edits.removal, noBody);
+  const chunks = plain ? fields.seen & FIELD.TRANSFER_ENCODING : 0;
+  const removal = withNominated(head, edits.removal, noBody | chunks);
   const reason = line.reasonEnd - line.reasonStart;
   const out = Buffer.allocUnsafe(STATUS_LINE + reason + keptBytes(fields, removal) + edits.append.length + END.length);
   let at = writeLatin1(out, 0, 'HTTP/1.1 ');

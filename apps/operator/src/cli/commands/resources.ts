@@ -140,6 +140,7 @@ const HEADERS: Readonly<Record<Kind, readonly string[]>> = {
   PeerAuthentication: ['MODE', 'PROGRAMMED'],
   AuthorizationPolicy: ['ACTION', 'ENFORCEMENT', 'PROGRAMMED'],
   RequestAuthentication: ['ISSUERS', 'PROGRAMMED'],
+  TrafficPolicy: ['SERVICES', 'ACCEPTED', 'PROGRAMMED'],
   ExpectedGraph: ['EDGES', 'RESOLVED'],
   FederatedTrustDomain: ['TRUST DOMAIN', 'PROFILE', 'BUNDLE'],
 };
@@ -152,6 +153,7 @@ function columns(item: Resource): Row {
   if (item.kind === 'AuthorizationPolicy') return [item.spec.action, item.spec.enforcement, conditionCell(item, 'Programmed')];
   if (item.kind === 'RequestAuthentication') return [item.spec.jwtRules.map(({ issuer }) => issuer).join(','), conditionCell(item, 'Programmed')];
   if (item.kind === 'FederatedTrustDomain') return [item.spec.trustDomain, item.spec.bundleEndpointProfile.type, conditionCell(item, 'BundleFetched')];
+  if (item.kind === 'TrafficPolicy') return [item.spec.targetRefs.map(({ name }) => name).join(','), conditionCell(item, 'Accepted'), conditionCell(item, 'Programmed')];
   return [item.spec.edges.length, conditionCell(item, 'ResolvedRefs')];
 }
 

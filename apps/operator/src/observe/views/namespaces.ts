@@ -1,7 +1,7 @@
 import type { MaturityView, NamespaceDetail, NamespacesView, NamespaceView } from '@sallyport/shared/api';
 import { buildGraph, windowViewOf } from '@sallyport/shared/graph';
 import { assessMaturity } from '@sallyport/shared/maturity';
-import type { MeshWorkload } from '@sallyport/shared/mesh';
+import { decidedAs, type MeshWorkload } from '@sallyport/shared/mesh';
 import { cleanDays, type CleanFacts, readCleanFacts } from '../../history/clean.ts';
 import { openSignals } from '../../history/signals.ts';
 import { bearsOn, namespaceMode, portModes } from '../modes.ts';
@@ -118,7 +118,7 @@ function maturityOf(context: Context, namespace: string): MaturityView {
 function tokensValidated(context: Context, namespace: string): boolean | null {
   const policies = storedPolicies(context.sources);
   const checks = policies.requestAuthentications.filter((policy) => policy.spec.jwtRules.length > 0);
-  const http = inNamespace(context, namespace).filter((workload) => workload.ports.some(({ protocol }) => protocol === 'http'));
+  const http = inNamespace(context, namespace).filter((workload) => workload.ports.some(({ protocol }) => decidedAs(protocol).includes('http')));
   if (http.length === 0) return null;
   return http.every((workload) => workload.proxy !== null && checks.some((policy) => bearsOn(policy, workload, policies)));
 }

@@ -1,4 +1,4 @@
-import { canonicalJson, type MeshService, type MeshWorkload } from '../../mesh/index.ts';
+import { canonicalJson, decidedAs, type MeshService, type MeshWorkload } from '../../mesh/index.ts';
 import { attaches, compileWorkloadPolicy, effectiveMtls, policyId, type PolicyTarget } from '../../policy/index.ts';
 import type { AuthorizationPolicy } from '../../resources/index.ts';
 import { type PolicySet, policyTarget, type Universe } from '../model.ts';
@@ -85,8 +85,8 @@ function portReader(before: PolicySet, after: PolicySet) {
 }
 
 /** The ports that the workload has; for one without any, those that policies name and one more, in both protocols. */
-function portsFor(workload: MeshWorkload, policies: readonly AuthorizationPolicy[]): MeshWorkload['ports'] {
-  if (workload.ports.length > 0) return workload.ports;
+function portsFor(workload: MeshWorkload, policies: readonly AuthorizationPolicy[]): Pick<SubjectPort, 'port' | 'protocol'>[] {
+  if (workload.ports.length > 0) return workload.ports.flatMap(({ port, protocol }) => decidedAs(protocol).map((as) => ({ port, protocol: as })));
   const named = policies.flatMap(({ spec }) => (spec.rules ?? []).flatMap((rule) => [
     ...(rule.to ?? []).flatMap(({ operation }) => [...(operation.ports ?? []), ...(operation.notPorts ?? [])]),
     ...(rule.when ?? []).filter(({ key }) => key === 'destination.port').flatMap(({ values, notValues }) => [...(values ?? []), ...(notValues ?? [])]),

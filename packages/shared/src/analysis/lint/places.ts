@@ -1,3 +1,4 @@
+import { decidedAs } from '../../mesh/index.ts';
 import { compileRule, effectiveMtls, Facts, type RuleContext } from '../../policy/index.ts';
 import { usualRequest } from '../diff/fields.ts';
 import { compileFor } from '../model.ts';
@@ -14,7 +15,8 @@ export const selectsNothing: Check = ({ policy, targets, universe }) => {
 export const httpOnTcp: Check = (context) => context.rules.flatMap((rule) => {
   const ruleContext = contextFor(context, 'tcp');
   const first = rule.clauses.find((clause) => compileRule(clause.alone, { ...ruleContext, action: 'ALLOW' }) === null);
-  const ports = [...new Set(context.targets.flatMap((workload) => workload.ports.filter(({ port, protocol }) => protocol === 'tcp' && mayMeanPort(rule, port, context)).map(({ port }) => port)))];
+  const meant = context.targets.flatMap((workload) => workload.ports.filter(({ port, protocol }) => decidedAs(protocol).includes('tcp') && mayMeanPort(rule, port, context)));
+  const ports = [...new Set(meant.map(({ port, protocol }) => (protocol === 'auto' ? `${port} (auto, when a connection is no HTTP)` : String(port))))];
   if (first === undefined || ports.length === 0) return [];
   const where = `TCP port ${ports.join(', ')}`;
   return context.policy.spec.action === 'DENY' || context.policy.spec.action === 'CUSTOM'

@@ -1,4 +1,4 @@
-import type { MeshWorkload } from '../../mesh/index.ts';
+import { decidedAs, type MeshWorkload } from '../../mesh/index.ts';
 import { type CompiledWorkloadPolicy, effectiveMtls, type PolicyRequest, type RawRequest } from '../../policy/index.ts';
 import { API_VERSION, type AuthorizationPolicy } from '../../resources/index.ts';
 import { compareSubject, type PortDifference } from '../diff/compare.ts';
@@ -65,7 +65,7 @@ export class ReachIndex {
 /** Nothing is enforced for a workload that no proxy serves: whoever reaches its address is in. */
 function outside(workload: MeshWorkload, principal: string | null): Way[] {
   if (principal !== null) return [];
-  return workload.ports.map(({ port, protocol }) => ({
+  return workload.ports.flatMap(({ port, protocol }) => decidedAs(protocol).map((as) => ({ port, protocol: as }))).map(({ port, protocol }) => ({
     port, protocol, mode: null, effect: 'ALLOW', how: null, everything: true,
     explanation: 'the workload is outside the mesh: no proxy enforces anything',
     witness: rawRequest({ protocol: 'tcp', source: { principal: null, ip: '10.0.0.1' }, destination: { ip: workload.address, port } }),

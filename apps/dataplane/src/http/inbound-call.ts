@@ -1,0 +1,191 @@
+import type { Link } from '../link/link.ts';
+import { type InboundTarget, inboundFacts, type PeerConnection } from '../listener/inbound-port.ts';
+import type { OpenCalls } from '../tcp/open-calls.ts';
+import type { FlowFacts } from '../telemetry/flow-counter.ts';
+import type { Recorder } from '../telemetry/recorder.ts';
+import { compileRemoval, type Removal } from '../wire/index.ts';
+import type { Downstream, DownstreamUser, Edits, UpstreamPool } from './exchange.ts';
+import { forward, type ForwardOutcome, type ForwardUser, type Hop } from './forward.ts';
+import { InvalidAnswer } from './invalid-answer.ts';
+import type { Judge, Verdict } from './judge.ts';
+import { OwnField } from './own-field.ts';
+import { refuse } from './own-response.ts';
+import { JudgedRequest } from './question.ts';
+import { type Trace, traceOf } from './trace.ts';
+
+/** What we say about a request, and nobody else. */
+const OURS: Removal = compileRemoval(['x-forwarded-client-cert', 'traceparent'], ['x-sallyport-']);
+/** An application cannot speak in our name. */
+const ANSWER: Edits = { removal: compileRemoval([], ['x-sallyport-']), added: [] };
+
+type Allowed = Extract<Verdict, { allowed: true }>;
+type Denied = Extract<Verdict, { allowed: false }>;
+
+const ONE = { count: 1, bytesReceived: 0, bytesSent: 0 };
+
+/** What all calls to a port share. */
+export interface InboundService {
+  readonly target: () => InboundTarget;
+  readonly recorder: Recorder;
+  readonly judge: Judge;
+  readonly switched: OpenCalls;
+  readonly closing: boolean;
+  /** Connections to the application. */
+  pool(target: InboundTarget): UpstreamPool;
+  /** What is not passed on of trailers. */
+  trailers(target: InboundTarget): Removal;
+}
+
+/** What all calls of one connection share. */
+export class InboundPeer {
+  readonly connection: PeerConnection;
+  #own = '';
+  #clientCert: OwnField | null = null;
+
+  constructor(connection: PeerConnection) {
+    this.connection = connection;
+  }
+
+  /** Envoy's form of the header: who we are, and who the verified peer is. Plaintext peers have no identity to state. */
+  clientCert(own: string): OwnField | null {
+    const { principal } = this.connection;
+    if (principal === null) return null;
+    if (this.#clientCert === null || this.#own !== own) this.#clientCert = new OwnField('x-forwarded-client-cert', `By=${own};URI=${principal}`);
+    this.#own = own;
+    return this.#clientCert;
+  }
+}
+
+/** One call to the application: decided, then forwarded in the form that was decided. */
+export class InboundCall implements DownstreamUser, ForwardUser {
+  readonly #service: InboundService;
+  readonly #peer: InboundPeer;
+  readonly #call: Downstream;
+  readonly #trace: Trace;
+  readonly #judged: JudgedRequest;
+  #target: InboundTarget;
+  #facts: FlowFacts | null = null;
+  #gone = false;
+  #hop: Hop | null = null;
+  #repeated = false;
+
+  constructor(service: InboundService, peer: InboundPeer, call: Downstream) {
+    this.#service = service;
+    this.#peer = peer;
+    this.#call = call;
+    this.#trace = traceOf(call.request.header('traceparent'));
+    this.#judged = new JudgedRequest(peer.connection, call.request, this.#trace.traceId);
+    this.#target = service.target();
+  }
+
+  begin(): void {
+    const { judge, target } = this.#service;
+    const verdict = judge.judge(this.#judged, target);
+    if (!(verdict instanceof Promise)) return this.#conclude(verdict);
+    this.#call.attach(this);
+    verdict.then((settled) => this.#conclude(settled)).catch((error: unknown) => {
+      this.#call.abort();
+      this.#service.recorder.defect(error);
+    });
+  }
+
+  // The caller, while the verdict is awaited. What it does then is told to whoever is attached next, or makes no difference.
+
+  onBody(): void {
+    // Nothing is read before the verdict.
+  }
+
+  onEnd(): void {
+    // Nothing is read before the verdict.
+  }
+
+  onDrain(): void {
+    // Nothing was written.
+  }
+
+  onAbort(): void {
+    this.#gone = true;
+  }
+
+  #conclude(verdict: Verdict): void {
+    // The verdict is by what the port serves now; so is everything that follows.
+    this.#target = this.#service.target();
+    this.#facts = { ...this.#plainFacts(this.#target), path: verdict.path, policy: verdict.policy };
+    this.#service.recorder.shadow(verdict.shadow, this.#facts.destination);
+    if (!verdict.allowed) return this.#refuse(verdict);
+    if (this.#gone) return this.finished({ kind: 'abandoned', error: null, received: 0, sent: 0 });
+    this.#forward(verdict);
+  }
+
+  #forward({ target, headers }: Allowed): void {
+    const request = headers === null ? this.#call.request : this.#call.request.withFields(headers);
+    const clientCert = this.#peer.clientCert(this.#target.workload.spiffeId);
+    const added = clientCert === null ? [this.#trace.field] : [this.#trace.field, clientCert];
+    this.#hop = { pool: this.#service.pool(this.#target), answer: ANSWER, patience: Number.POSITIVE_INFINITY };
+    forward(this.#call, { request, target, edits: { removal: OURS, added }, trailers: this.#service.trailers(this.#target), copy: null }, this.#hop, this);
+  }
+
+  // The forwarding.
+
+  /** Once, when the application took nothing of it. */
+  again(_end: number | Error, untouched: boolean, replayable: boolean): number | null {
+    if (!untouched || !replayable || this.#repeated) return null;
+    this.#repeated = true;
+    return 0;
+  }
+
+  next(): Hop | null {
+    return this.#hop;
+  }
+
+  answered(): boolean {
+    return this.#mustClose();
+  }
+
+  finished({ kind, error, received, sent }: ForwardOutcome): void {
+    const { recorder } = this.#service;
+    const { traceId } = this.#trace;
+    const facts = this.#facts ?? this.#plainFacts(this.#target);
+    const amounts = { count: 1, bytesReceived: received, bytesSent: sent };
+    if (kind !== 'unreachable') return recorder.record({ facts, amounts, traceId });
+    recorder.record({ facts: { ...facts, verdict: 'failed', reason: 'upstream-unreachable' }, amounts, traceId });
+    recorder.unreachable(facts, error?.message ?? '');
+    const invalid = error instanceof InvalidAnswer;
+    refuse(this.#call, invalid ? 502 : 503, 'upstream-unreachable', `the application ${invalid ? 'gives no valid answer' : 'does not answer'}`, this.#mustClose());
+  }
+
+  switched(client: Link, upstream: Link, bytesReceived: number, bytesSent: number): void {
+    const { recorder, switched, target } = this.#service;
+    const facts = this.#facts ?? this.#plainFacts(this.#target);
+    recorder.record({ facts, amounts: { count: 1, bytesReceived, bytesSent }, traceId: this.#trace.traceId });
+    switched.join(client, upstream, facts, this.#peer.connection.retireAt, () => this.#stillAllowed());
+    // What changed while the application made up its mind was not asked about yet.
+    if (target() !== this.#target) switched.recheck();
+  }
+
+  async #stillAllowed(): Promise<boolean> {
+    const { judge, target, recorder } = this.#service;
+    const verdict = await judge.judge(this.#judged, target);
+    if (verdict.allowed) return true;
+    recorder.record({ facts: this.#denied(target(), verdict), amounts: ONE, traceId: this.#trace.traceId });
+    return false;
+  }
+
+  #refuse(verdict: Denied): void {
+    this.#service.recorder.record({ facts: this.#denied(this.#target, verdict), amounts: ONE, traceId: this.#trace.traceId });
+    refuse(this.#call, verdict.status, verdict.reason, verdict.text, this.#mustClose(), verdict.parts);
+  }
+
+  #denied(target: InboundTarget, { reason, policy, path }: Denied): FlowFacts {
+    return { ...this.#plainFacts(target), verdict: 'denied', reason, policy, path };
+  }
+
+  #plainFacts(target: InboundTarget): FlowFacts {
+    const { principal, ip } = this.#peer.connection;
+    return { ...inboundFacts(target, principal, ip), method: this.#call.request.method };
+  }
+
+  #mustClose(): boolean {
+    return this.#service.closing || Date.now() > this.#peer.connection.retireAt;
+  }
+}
