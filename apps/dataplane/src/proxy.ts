@@ -21,6 +21,7 @@ import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import type { Recorder } from './telemetry/recorder.ts';
 import { Reporter } from './telemetry/reporter.ts';
+import { WorkloadEndpoint } from './workload-api/endpoint.ts';
 
 /** The operator speaks at least every 10 s; three times that is silence. */
 const STREAM_IDLE_MS = 30_000;
@@ -50,6 +51,7 @@ export class Proxy {
   readonly #reporter: Reporter;
   readonly #metrics: Metrics;
   readonly #outlets: Outlets;
+  readonly #workloadApi: WorkloadEndpoint | null;
   #stream: ConfigStream | null = null;
   #running: Running | null = null;
   #admin: AdminServer | null = null;
@@ -63,6 +65,7 @@ export class Proxy {
     prepareStateDirectory(config.stateDir);
     this.#identities = new Identities(config, log);
     this.#link = new OperatorLink(config.streamUrl, config.trustDomain, this.#identities.own);
+    this.#workloadApi = config.workloadApi === null ? null : new WorkloadEndpoint(config.workloadApi, this.#identities, () => this.#running?.snapshot ?? null, log);
     this.#saved = new SavedConfigFile(config.stateDir);
     this.#outlets = new Outlets(config, log);
     const counter = new FlowCounter(config.proxy);
@@ -108,6 +111,7 @@ export class Proxy {
     const { adminPort, proxy, role } = this.#config;
     this.#admin = await startAdmin(adminPort, { unready: () => this.unready(), metrics: this.#metrics, config: () => this.#dump() });
     this.#log.info({ role, adminPort: this.#admin.port }, 'proxy started');
+    await this.#workloadApi?.listen();
     this.#identities.start(this.#link);
     const initial = await this.#useSaved();
     const stream = new ConfigStream({
@@ -139,13 +143,13 @@ export class Proxy {
     await this.#identities.stop();
     this.#link.close();
     this.#authorizers.close();
+    this.#workloadApi?.close();
     this.#admin?.close();
     this.#log.info('proxy stopped');
   }
 
   #createListeners(recorder: Recorder): Listeners {
     return new Listeners({
-      trustDomain: this.#config.trustDomain,
       recorder,
       log: this.#log,
       credentialsOf: (workload) => this.#identities.credentialsOf(workload),
@@ -190,13 +194,14 @@ export class Proxy {
     this.#identities.serve([...(this.#running?.snapshot.workloads ?? []), ...snapshot.workloads]);
     try {
       const prepared = await this.#listeners.prepare(snapshot);
-      this.#identities.bundle.replace(snapshot.roots);
+      this.#identities.trust.update(snapshot.trust);
       this.#running = { set, snapshot, confirmedAt };
       this.#authorizers.update(snapshot.mesh);
       prepared.commit();
     } finally {
       this.#identities.serve(this.#running?.snapshot.workloads ?? []);
     }
+    this.#workloadApi?.changed();
     this.#save();
   }
 

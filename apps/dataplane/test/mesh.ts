@@ -57,7 +57,9 @@ export class TestMesh {
     const joinTokenFile = join(this.directory, `${name}.token`);
     const stateDir = join(this.directory, name);
     const { joinUrl, streamUrl } = this.operator;
-    return { proxy: name, role: 'node', trustDomain: TRUST_DOMAIN, joinUrl, streamUrl, joinTokenFile, bootstrapBundleFile, stateDir, adminPort: 0, reportInterval: 100, logLevel: 'debug', telemetry: { accessLog: 'off', accessLogSample: 1, otlp: null, traceSample: 0, ...this.telemetry } };
+    const telemetry = { accessLog: 'off', accessLogSample: 1, otlp: null, traceSample: 0, ...this.telemetry } as const;
+    const workloadApi = join(this.directory, `${name}.workload-api`);
+    return { proxy: name, role: 'node', trustDomain: TRUST_DOMAIN, joinUrl, streamUrl, joinTokenFile, bootstrapBundleFile, stateDir, adminPort: 0, reportInterval: 100, workloadApi, logLevel: 'debug', telemetry };
   }
 
   /** Starts a proxy; its token is made unless the state directory knows it already. */
@@ -152,7 +154,7 @@ export function countOf(flows: readonly Flow[], match: (flow: Flow) => boolean):
 export function baseEntries(root: string): Entries {
   return new Map<string, ConfigEntry>([
     ['mesh', { type: 'mesh', value: KINDS.Mesh.schema.parse({ apiVersion: API_VERSION, kind: 'Mesh', metadata: { name: 'default' }, spec: { trustDomain: TRUST_DOMAIN } }) }],
-    ['bundle', { type: 'bundle', value: { trustDomain: TRUST_DOMAIN, roots: [root] } }],
+    ['bundle', { type: 'bundle', value: { trustDomain: TRUST_DOMAIN, roots: [root], jwtKeys: [] } }],
   ]);
 }
 

@@ -4,7 +4,8 @@ import type { ServedWorkload } from '../authz/snapshot.ts';
 import { type TestCa, TRUST_DOMAIN, workloadUri } from '../../test/certificates.ts';
 import { freePort } from '../../test/mesh.ts';
 import { testRecorder } from '../../test/recorder.ts';
-import { Credentials, TrustBundle } from '../identity/credentials.ts';
+import { Credentials } from '../identity/credentials.ts';
+import { TrustBundle } from '../identity/trust.ts';
 import type { LinkUser } from '../link/link.ts';
 import type { PeerConnection } from '../listener/inbound-port.ts';
 import { HboneServer, type TunnelledPort } from './server.ts';
@@ -16,7 +17,7 @@ export const CLIENT = workloadUri('shop', 'web');
 
 /** Credentials as a renewal would have installed them. */
 export function credentialsOf(ca: TestCa, spiffeId: string): Credentials {
-  const bundle = new TrustBundle();
+  const bundle = new TrustBundle(TRUST_DOMAIN);
   bundle.replace([ca.root]);
   const held = new Credentials(spiffeId, bundle);
   renew(held, ca);
@@ -43,7 +44,7 @@ export async function startServer(ca: TestCa, accept: (connection: PeerConnectio
   const ports = new Map<string, TunnelledPort>([['127.0.0.7:8080', { takesVerified: true, accept }], ['127.0.0.7:9090', plaintextOnly]]);
   const workload = { namespace: 'pay', name: 'db', serviceByPort: new Map<number, string>() } as unknown as ServedWorkload;
   const port = await freePort();
-  const server = new HboneServer({ host: AUTHORITY.address, port }, { workload, credentials: credentialsOf(ca, SERVER), ports }, { trustDomain: TRUST_DOMAIN, recorder });
+  const server = new HboneServer({ host: AUTHORITY.address, port }, { workload, credentials: credentialsOf(ca, SERVER), ports }, { recorder });
   await server.server.listen();
   server.server.open();
   return { server, port, logs };

@@ -31,7 +31,6 @@ export interface HboneTarget {
 }
 
 export interface HboneServerOptions {
-  readonly trustDomain: string;
   readonly recorder: Recorder;
 }
 
@@ -45,12 +44,11 @@ export class HboneServer {
   #target: HboneTarget;
   #streams = 0;
 
-  constructor(address: InetAddress, target: HboneTarget, { trustDomain, recorder }: HboneServerOptions) {
+  constructor(address: InetAddress, target: HboneTarget, { recorder }: HboneServerOptions) {
     this.#port = address.port;
     this.#target = target;
     this.#recorder = recorder;
     this.#peers = new TlsPeers(target.credentials, {
-      trustDomain,
       alpn: ['h2'],
       verified: (socket, principal, ip) => this.#serve(socket, principal, ip),
       refused: (ip, reason) => this.#refused(ip, reason),

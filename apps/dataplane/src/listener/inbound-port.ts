@@ -49,7 +49,6 @@ export interface InboundHandler {
 }
 
 export interface InboundPortOptions {
-  readonly trustDomain: string;
   readonly recorder: Recorder;
   readonly createHandler: (target: () => InboundTarget) => InboundHandler;
 }
@@ -74,7 +73,6 @@ export class InboundPort {
       });
     });
     this.#peers = new TlsPeers(target.credentials, {
-      trustDomain: options.trustDomain,
       alpn: null,
       verified: (socket, principal, ip) => this.#hand(socket, principal, ip),
       refused: (ip, reason) => options.recorder.handshakeRefused(this.#facts(ip, 'unknown', 'failed', 'peer-not-verified', null), reason),

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { caCommand } from './commands/ca.ts';
 import { demoCommand } from './commands/demo.ts';
 import { evidenceCommand } from './commands/evidence.ts';
 import { graphCommand } from './commands/graph.ts';
@@ -23,7 +24,7 @@ function program(): Command {
     .addHelpText('after', EXIT_HELP);
   const commands = [
     demoCommand(), applyCommand(), getCommand(), deleteCommand(), graphCommand(), namespacesCommand(), strictCommand(),
-    certsCommand(), signalsCommand(), deniesCommand(), shadowsCommand(), proxiesCommand(), auditCommand(), evidenceCommand(), workloadCommand(), testCommand(), policyCommand(), spiffeIdCommand(),
+    certsCommand(), caCommand(), signalsCommand(), deniesCommand(), shadowsCommand(), proxiesCommand(), auditCommand(), evidenceCommand(), workloadCommand(), testCommand(), policyCommand(), spiffeIdCommand(),
   ];
   for (const command of commands) sallyport.addCommand(command);
   throwInsteadOfExit(sallyport);

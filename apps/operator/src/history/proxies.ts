@@ -29,10 +29,10 @@ export async function redeemJoinToken(transaction: Transaction, token: string, p
   return used.count === 1;
 }
 
-/** Enrols a proxy's machine key; a proxy that joins again replaces its key. */
+/** Enrols a proxy's machine key; a proxy that joins again replaces its key, and has acknowledged no bundle yet. */
 export async function enrolProxy(transaction: Transaction, name: string, role: string, machineKey: string, now: number): Promise<void> {
   const data = { role, machineKey, enrolledAt: new Date(now) };
-  await transaction.proxy.upsert({ where: { name }, create: { name, ...data }, update: { role, machineKey } });
+  await transaction.proxy.upsert({ where: { name }, create: { name, ...data }, update: { role, machineKey, bundleSequence: null } });
 }
 
 /** What came of a report: taken, taken before, or out of order. */
@@ -86,4 +86,20 @@ export async function readCoverage(database: Database, window: Window): Promise<
 /** All enrolled proxies by name. */
 export async function readProxies(database: Database): Promise<Proxy[]> {
   return database.proxy.findMany({ orderBy: { name: 'asc' } });
+}
+
+/** Notes which proxies acknowledged a bundle. It outlives their connection: they keep the bundle on their own disk. */
+export async function acknowledgeBundle(database: Database, proxies: readonly string[], sequence: number): Promise<void> {
+  const behind = { OR: [{ bundleSequence: null }, { bundleSequence: { lt: BigInt(sequence) } }] };
+  await database.proxy.updateMany({ where: { name: { in: [...proxies] }, ...behind }, data: { bundleSequence: BigInt(sequence) } });
+}
+
+/** Names of proxies, among those that are live, that have not acknowledged a bundle. Live: it holds an SVID that has not ended. */
+export async function laggingProxies(database: Database, sequence: number, now: number): Promise<string[]> {
+  const [proxies, live] = await Promise.all([
+    database.proxy.findMany({ where: { OR: [{ bundleSequence: null }, { bundleSequence: { lt: BigInt(sequence) } }] }, orderBy: { name: 'asc' }, select: { name: true } }),
+    database.certificate.findMany({ where: { notAfter: { gt: new Date(now) } }, distinct: ['proxy'], select: { proxy: true } }),
+  ]);
+  const holders = new Set(live.map(({ proxy }) => proxy));
+  return proxies.map(({ name }) => name).filter((name) => holders.has(name));
 }

@@ -13,6 +13,8 @@ export interface TestOperator {
   readonly apiUrl: string;
   readonly joinUrl: string;
   readonly streamUrl: string;
+  /** Null unless `SALLYPORT_BUNDLE_PORT` is given. */
+  readonly bundleUrl: string | null;
   readonly stateDir: string;
   readonly databaseUrl: string;
   readonly password: string;
@@ -27,6 +29,7 @@ interface Ready {
   readonly api: number;
   readonly join: number;
   readonly stream: number;
+  readonly bundle: number | null;
 }
 
 async function spawnOperator(environment: Record<string, string>) {
@@ -46,11 +49,11 @@ async function spawnOperator(environment: Record<string, string>) {
   throw new Error(`operator ended before it was ready: ${errors}`);
 }
 
-/** Starts an operator and signs in. */
-export async function startOperator(): Promise<TestOperator> {
+/** Starts an operator and signs in. @param environment variables beside or instead of the usual ones */
+export async function startOperator(environment: Readonly<Record<string, string>> = {}): Promise<TestOperator> {
   const databaseUrl = await createTestDatabase();
   const stateDir = await mkdtemp(join(tmpdir(), 'operator-'));
-  const base = { DATABASE_URL: databaseUrl, SALLYPORT_STATE_DIR: stateDir, SALLYPORT_ADMIN_PASSWORD: PASSWORD, SALLYPORT_TRUST_DOMAIN: 'shop.test' };
+  const base = { DATABASE_URL: databaseUrl, SALLYPORT_STATE_DIR: stateDir, SALLYPORT_ADMIN_PASSWORD: PASSWORD, SALLYPORT_TRUST_DOMAIN: 'shop.test', ...environment };
   let { child, ports } = await spawnOperator({ ...base, SALLYPORT_API_PORT: '0', SALLYPORT_JOIN_PORT: '0', SALLYPORT_STREAM_PORT: '0' });
   const fixed = { SALLYPORT_API_PORT: String(ports.api), SALLYPORT_JOIN_PORT: String(ports.join), SALLYPORT_STREAM_PORT: String(ports.stream) };
   const apiUrl = `http://127.0.0.1:${ports.api}`;
@@ -67,6 +70,7 @@ export async function startOperator(): Promise<TestOperator> {
     apiUrl, stateDir, databaseUrl, call,
     joinUrl: `https://127.0.0.1:${ports.join}`,
     streamUrl: `https://127.0.0.1:${ports.stream}`,
+    bundleUrl: ports.bundle === null ? null : `https://127.0.0.1:${ports.bundle}/`,
     password: PASSWORD,
     async restart() {
       child.kill('SIGKILL');

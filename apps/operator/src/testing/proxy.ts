@@ -1,6 +1,7 @@
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { connect, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
+import { connect, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders, type IncomingHttpStatusHeader } from 'node:http2';
 import { join } from 'node:path';
 import type { Flow } from '@sallyport/shared/mesh';
 import { createCsr } from '@sallyport/shared/pki';
@@ -10,19 +11,26 @@ import type { TestOperator } from './operator.ts';
 
 interface Answer {
   readonly status: number;
+  /** Seconds that the operator asked to wait; 0 when it did not. */
+  readonly retryAfter: number;
   readonly body: never;
 }
 
 async function post(session: ClientHttp2Session, path: string, body: unknown): Promise<Answer> {
   const stream = session.request({ ':method': 'POST', ':path': path });
   stream.end(JSON.stringify(body));
-  const status = await new Promise<number>((resolve, reject) => {
-    stream.once('response', (headers) => resolve(Number(headers[':status'])));
+  // Read from the start: a stream that closes before anybody reads it drops what came.
+  let text = '';
+  stream.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  const ended = once(stream, 'end');
+  const headers = await new Promise<IncomingHttpHeaders & IncomingHttpStatusHeader>((resolve, reject) => {
+    stream.once('response', resolve);
     stream.once('error', reject);
   });
-  let text = '';
-  for await (const chunk of stream) text += String(chunk);
-  return { status, body: (text === '' ? null : JSON.parse(text)) as never };
+  await ended;
+  return { status: Number(headers[':status']), retryAfter: Number(headers['retry-after'] ?? 0), body: (text === '' ? null : JSON.parse(text)) as never };
 }
 
 /** Speaks the push protocol by hand: the operator's view of a proxy, without a data plane. */
