@@ -8,11 +8,12 @@ import { CaController } from './ca/controller.ts';
 import { openEvidenceKey } from './ca/evidence-key.ts';
 import { Issuance } from './ca/issuance.ts';
 import { KeyFiles } from './ca/key-files.ts';
+import type { TakenStep } from './ca/rotation.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
 import { reconcileDetections } from './controllers/signals.ts';
 import { StatusController } from './controllers/status.ts';
 import { StrictStepper } from './controllers/strict-step.ts';
-import { auditChain, auditWrites } from './history/audit.ts';
+import { appendAudit, auditChain, auditWrites } from './history/audit.ts';
 import { CertificateLedger, certificateChain } from './history/certificates.ts';
 import { pruneTelemetry } from './history/flows.ts';
 import { laggingProxies } from './history/proxies.ts';
@@ -125,7 +126,11 @@ async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
   const meshSpec = () => meshOf(cache, config.trustDomain).spec;
   const lagging = (sequence: number) => laggingProxies(database, sequence, now());
   const authority = new Authority({ store: ca, now });
-  const controller = new CaController({ store: ca, mesh: meshSpec, lagging, now, log });
+  const record = (steps: readonly TakenStep[]) => {
+    const event = { actor: 'operator', via: 'system', action: 'rotate-ca', resource: `CertificateAuthority/${config.trustDomain}`, before: null, after: { steps } } as const;
+    return database.$transaction((transaction) => appendAudit(transaction, event, now()));
+  };
+  const controller = new CaController({ store: ca, mesh: meshSpec, lagging, record, now, log });
   await controller.tick();
   const ledger = new CertificateLedger(database);
   await ledger.chainEarlier();

@@ -16,7 +16,7 @@ export const TRUST_DOMAIN = 'shop.test';
 
 /** A CA on a disk of its own and a clock that the test owns. */
 export class TestCa {
-  readonly directory = mkdtempSync(join(tmpdir(), 'ca-'));
+  readonly directory: string;
   now = START;
   policy: RotationPolicy = { leaf: MINUTE, issuer: 6 * MINUTE, root: 12 * MINUTE, manual: false };
   lagging: readonly string[] = [];
@@ -26,7 +26,8 @@ export class TestCa {
   authority!: Authority;
   rotation!: Rotation;
 
-  constructor() {
+  constructor(directory = mkdtempSync(join(tmpdir(), 'ca-'))) {
+    this.directory = directory;
     this.open();
   }
 

@@ -21,6 +21,8 @@ export interface CaControllerOptions {
   readonly store: CaStore;
   readonly mesh: () => Mesh['spec'];
   readonly lagging: (sequence: number) => Promise<readonly string[]>;
+  /** Writes what the controller did by itself into the audit log. */
+  readonly record: (steps: readonly TakenStep[]) => Promise<void>;
   readonly now: () => number;
   readonly log: Logger;
 }
@@ -73,8 +75,10 @@ export class CaController {
     const { now, log } = this.#options;
     if (this.#failure && now() < this.#failure.until) return;
     try {
-      this.tell(await this.rotation.tick());
+      const steps = await this.rotation.tick();
       this.#failure = null;
+      this.tell(steps);
+      if (steps.length > 0) await this.#options.record(steps);
     } catch (error) {
       if (!(error instanceof ParentError || error instanceof RotationRefused)) throw error;
       const waitMs = Math.min(LONGEST_RETRY_MS, (this.#failure?.waitMs ?? FIRST_RETRY_MS / 2) * 2);

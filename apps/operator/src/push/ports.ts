@@ -10,6 +10,7 @@ import { joinRoutes, streamRoutes } from './routes.ts';
 import { startPushServer } from './server.ts';
 
 const CHECK_MS = 1_000;
+const RETRY_MS = 5_000;
 
 /** The two ports for proxies, with the operator's own SVID renewed at half of its life and when the trust bundle changed. */
 export async function startProxyPorts(options: {
@@ -35,8 +36,11 @@ export async function startProxyPorts(options: {
   const renew = async () => {
     const roots = authority.roots();
     const same = roots.length === own.identity.ca.length && roots.every((root) => own.identity.ca.includes(root));
-    if (now() >= own.renewAt) own = await issue();
-    else if (same) return;
+    if (now() >= own.renewAt) {
+      // When this fails, what there is goes on, and the next try is a little later.
+      own = { ...own, renewAt: now() + RETRY_MS };
+      own = await issue();
+    } else if (same) return;
     else own = { ...own, identity: { ...own.identity, ca: roots } };
     for (const server of [join, stream]) server.renew(own.identity);
     log.info({ roots: roots.length }, same ? 'the operator renewed its own SVID' : 'the operator took up the new trust bundle');

@@ -20,6 +20,8 @@ export interface TestOperator {
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<{ status: number; body: never }>;
   /** Kills the process and starts it again on the same state and ports. */
   restart(): Promise<void>;
+  /** Kills the process, does something to what it left, and starts it again. */
+  stopped(meanwhile: () => Promise<void>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -46,10 +48,11 @@ async function spawnOperator(environment: Record<string, string>) {
   throw new Error(`operator ended before it was ready: ${errors}`);
 }
 
-/** Starts an operator and signs in. */
-export async function startOperator(): Promise<TestOperator> {
+/** Starts an operator and signs in. @param options.prepare puts something into its state directory first */
+export async function startOperator(options: { prepare?: (stateDir: string) => Promise<void> } = {}): Promise<TestOperator> {
   const databaseUrl = await createTestDatabase();
   const stateDir = await mkdtemp(join(tmpdir(), 'operator-'));
+  await options.prepare?.(stateDir);
   const base = { DATABASE_URL: databaseUrl, SALLYPORT_STATE_DIR: stateDir, SALLYPORT_ADMIN_PASSWORD: PASSWORD, SALLYPORT_TRUST_DOMAIN: 'shop.test' };
   let { child, ports } = await spawnOperator({ ...base, SALLYPORT_API_PORT: '0', SALLYPORT_JOIN_PORT: '0', SALLYPORT_STREAM_PORT: '0' });
   const fixed = { SALLYPORT_API_PORT: String(ports.api), SALLYPORT_JOIN_PORT: String(ports.join), SALLYPORT_STREAM_PORT: String(ports.stream) };
@@ -63,16 +66,19 @@ export async function startOperator(): Promise<TestOperator> {
   };
   const session = await call('POST', '/session?token=true', { username: 'admin', password: PASSWORD });
   token = (session.body as { token: string }).token;
+  const stopped = async (meanwhile: () => Promise<void>) => {
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await meanwhile();
+    ({ child, ports } = await spawnOperator({ ...base, ...fixed }));
+  };
   return {
     apiUrl, stateDir, databaseUrl, call,
     joinUrl: `https://127.0.0.1:${ports.join}`,
     streamUrl: `https://127.0.0.1:${ports.stream}`,
     password: PASSWORD,
-    async restart() {
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-      ({ child, ports } = await spawnOperator({ ...base, ...fixed }));
-    },
+    restart: () => stopped(async () => undefined),
+    stopped,
     async close() {
       child.kill('SIGTERM');
       await once(child, 'exit');

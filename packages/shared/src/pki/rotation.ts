@@ -138,6 +138,8 @@ export function nextStep(document: CaDocument, policy: RotationPolicy, facts: Ro
 function rootStep(document: CaDocument, policy: RotationPolicy, facts: RotationFacts): RotationStep | null {
   const active = activeEntry(document, 'root');
   const successor = successorRoot(document);
+  // What is trusted after an expiry is for a person to say: proxies have to be given the new bundle by hand.
+  if (active && facts.now >= active.notAfter && !reanchored(active, facts)) return null;
   if (!successor) return !active || successorDue(active, policy, facts) ? { kind: 'prepare-root' } : null;
   if (!waitingIssuer(document, successor)) return { kind: 'prepare-issuer', root: successor };
   if (!active) return { kind: 'activate', entry: successor };
@@ -149,9 +151,13 @@ function rootStep(document: CaDocument, policy: RotationPolicy, facts: RotationF
 
 /** A root is followed when its parent is no longer the one that is wanted, offers another certificate, or at half of its life. */
 function successorDue(active: CaEntry, policy: RotationPolicy, { now, parent, offered }: RotationFacts): boolean {
-  if (active.parent !== parent) return true;
-  if (offered !== null) return active.upstream !== offered;
+  if (reanchored(active, { parent, offered })) return true;
   return parent !== 'file' && now >= successorAt(active, policy);
+}
+
+/** Somebody chose another parent, or gave it other files. */
+function reanchored(active: CaEntry, { parent, offered }: Pick<RotationFacts, 'parent' | 'offered'>): boolean {
+  return active.parent !== parent || (offered !== null && active.upstream !== offered);
 }
 
 function issuerStep(document: CaDocument, policy: RotationPolicy, { now }: RotationFacts): RotationStep | null {
