@@ -91,6 +91,10 @@ describe('the CA in a running operator', () => {
     expect(text).toContain('sallyport_svids_refused_total{reason="not-attested"} 1');
     expect(text).toMatch(/sallyport_svids_issued_total\{attestation="operator"\} \d+/);
     expect(text).toMatch(/sallyport_bundle_ack_lag_seconds\{proxy="node-2"\} \d/);
+    // Every rule asks for something that there is; the share of workloads has a value once there are any.
+    const rules = readFileSync(new URL('../../../../docs/alerts.rules.yaml', import.meta.url), 'utf8');
+    const asked = new Set(rules.match(/sallyport_\w+/g)?.filter((name) => name !== 'sallyport_workloads_past_half_rotation_ratio'));
+    expect([...asked].filter((name) => !text.includes(`# TYPE ${name} `))).toEqual([]);
   });
 
   it('is shown and rotated by the command, whose exit code says whether it was done', async () => {
