@@ -25,7 +25,7 @@ import { startProxyPorts } from './push/ports.ts';
 import { PushHub } from './push/hub.ts';
 import type { World } from './push/snapshot.ts';
 import { ResourceCache } from './store/cache.ts';
-import { openDatabase } from './store/postgres/client.ts';
+import { type Database, openDatabase } from './store/postgres/client.ts';
 import { migrate } from './store/postgres/migrate.ts';
 import { PostgresStore } from './store/postgres/store.ts';
 import { ChangeFeed } from './store/postgres/watch.ts';
@@ -117,25 +117,34 @@ function followChanges({ cache, hub, jwks, authority, status, events }: { cache:
   status.changed();
 }
 
+/** The CA with its first root, its succession, and what issues from it. */
+async function openCa({ config, ca, database, cache, log }: { config: Config; ca: CaStore; database: Database; cache: ResourceCache; log: Logger }) {
+  const now = Date.now;
+  const { trustDomain } = config;
+  const mesh = () => meshOf(cache, trustDomain).spec;
+  const record = (steps: readonly TakenStep[]) => {
+    const event = { actor: 'operator', via: 'system', action: 'rotate-ca', resource: `CertificateAuthority/${trustDomain}`, before: null, after: { steps } } as const;
+    return database.$transaction((transaction) => appendAudit(transaction, event, now()));
+  };
+  const lagging = (sequence: number) => laggingProxies(database, sequence, now());
+  const controller = new CaController({ store: ca, mesh, lagging, federated: () => false, record, now, log });
+  await controller.tick();
+  const ledger = new CertificateLedger(database);
+  await ledger.chainEarlier();
+  const authority = new Authority({ store: ca, now });
+  const lifetime = () => durationMs(mesh().certificates.leafLifetime);
+  const workload = (namespace: string, name: string) => findWorkload(cache, namespace, name);
+  const issuance = new Issuance({ authority, database, ledger, workload, trustDomain, lifetime, withheld: () => controller.withheld, now });
+  return { authority, controller, issuance };
+}
+
 /** Composition root: the only place that chooses adapters and ties rooms together. */
 async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
   const now = Date.now;
   const files = new KeyFiles(config.stateDir, config.kekFile);
   const ca = CaStore.open(files, config.trustDomain, now());
   const { database, feed, store, cache } = await openStore(config, log);
-  const meshSpec = () => meshOf(cache, config.trustDomain).spec;
-  const lagging = (sequence: number) => laggingProxies(database, sequence, now());
-  const authority = new Authority({ store: ca, now });
-  const record = (steps: readonly TakenStep[]) => {
-    const event = { actor: 'operator', via: 'system', action: 'rotate-ca', resource: `CertificateAuthority/${config.trustDomain}`, before: null, after: { steps } } as const;
-    return database.$transaction((transaction) => appendAudit(transaction, event, now()));
-  };
-  const controller = new CaController({ store: ca, mesh: meshSpec, lagging, record, now, log });
-  await controller.tick();
-  const ledger = new CertificateLedger(database);
-  await ledger.chainEarlier();
-  const lifetime = () => durationMs(meshSpec().certificates.leafLifetime);
-  const issuance = new Issuance({ authority, database, ledger, workload: (ns, name) => findWorkload(cache, ns, name), trustDomain: config.trustDomain, lifetime, withheld: () => controller.withheld, now });
+  const { authority, controller, issuance } = await openCa({ config, ca, database, cache, log });
   const jwks = new JwksController({ cache, database, trustDomain: config.trustDomain, now, random: Math.random, log });
   await jwks.start();
   const hub = new PushHub({ world: worldReader(config, cache, authority, jwks), proxies: () => servingProxies(cache), now });

@@ -12,17 +12,19 @@ import { startPushServer } from './server.ts';
 const CHECK_MS = 1_000;
 const RETRY_MS = 5_000;
 
+interface PortOptions {
+  readonly config: Config;
+  readonly authority: Authority;
+  readonly issuance: Issuance;
+  readonly hub: PushHub;
+  readonly database: Database;
+  readonly now: () => number;
+  readonly onReport: () => void;
+  readonly log: Logger;
+}
+
 /** The two ports for proxies, with the operator's own SVID renewed at half of its life and when the trust bundle changed. */
-export async function startProxyPorts(options: {
-  config: Config;
-  authority: Authority;
-  issuance: Issuance;
-  hub: PushHub;
-  database: Database;
-  now: () => number;
-  onReport: () => void;
-  log: Logger;
-}): Promise<{ joinPort: number; streamPort: number; close: () => Promise<void> }> {
+export async function startProxyPorts(options: PortOptions): Promise<{ joinPort: number; streamPort: number; close: () => Promise<void> }> {
   const { config, authority, issuance, now, log } = options;
   const issue = () => issueOperatorIdentity((order) => issuance.issue(order), authority.roots(), config.trustDomain);
   let own = await issue().catch((error: unknown) => {
