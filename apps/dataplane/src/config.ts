@@ -14,6 +14,8 @@ export interface ProxyConfig {
   readonly stateDir: string;
   readonly adminPort: number;
   readonly reportInterval: number;
+  /** Path of the socket at which applications find the Workload API; null: it is not served. */
+  readonly workloadApi: string | null;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 }
 
@@ -23,6 +25,8 @@ class InvalidConfigurationError extends Error {
 }
 
 const operatorUrl = z.url({ protocol: /^https$/, error: 'must be an https:// URL' }).transform((text) => new URL(text));
+/** SPIFFE Workload Endpoint §3: `unix:///absolute/path`; `tcp` is not served, because nobody can be identified over it. */
+const unixSocket = z.string().max(120).regex(/^unix:\/\/\/[^?#\0]+$/, 'must be unix:///absolute/path').transform((text) => text.slice('unix://'.length));
 const filePath = z.string().min(1).max(4096);
 
 const environment = z.object({
@@ -35,6 +39,7 @@ const environment = z.object({
   SALLYPORT_BOOTSTRAP_BUNDLE_FILE: filePath,
   SALLYPORT_STATE_DIR: filePath,
   SALLYPORT_ADMIN_PORT: z.coerce.number().int().min(0).max(65_535).default(0),
+  SALLYPORT_WORKLOAD_API_LISTEN: unixSocket.optional(),
   SALLYPORT_REPORT_INTERVAL: duration.default('2s'),
   SALLYPORT_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
@@ -64,6 +69,7 @@ export function readConfiguration(env: Readonly<Record<string, string | undefine
     stateDir: e.SALLYPORT_STATE_DIR,
     adminPort: e.SALLYPORT_ADMIN_PORT,
     reportInterval: Math.max(100, durationMs(e.SALLYPORT_REPORT_INTERVAL)),
+    workloadApi: e.SALLYPORT_WORKLOAD_API_LISTEN ?? null,
     logLevel: e.SALLYPORT_LOG_LEVEL,
   });
 }

@@ -18,6 +18,7 @@ import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { Recorder } from './telemetry/recorder.ts';
 import { Reporter } from './telemetry/reporter.ts';
+import { WorkloadEndpoint } from './workload-api/endpoint.ts';
 
 /** The operator speaks at least every 10 s; three times that is silence. */
 const STREAM_IDLE_MS = 30_000;
@@ -43,6 +44,7 @@ export class Proxy {
   readonly #listeners: Listeners;
   readonly #reporter: Reporter;
   readonly #metrics: Metrics;
+  readonly #workloadApi: WorkloadEndpoint | null;
   #stream: ConfigStream | null = null;
   #running: Running | null = null;
   #admin: AdminServer | null = null;
@@ -56,6 +58,7 @@ export class Proxy {
     prepareStateDirectory(config.stateDir);
     this.#identities = new Identities(config, log);
     this.#link = new OperatorLink(config.streamUrl, config.trustDomain, this.#identities.own);
+    this.#workloadApi = config.workloadApi === null ? null : new WorkloadEndpoint(config.workloadApi, this.#identities, () => this.#running?.snapshot ?? null, log);
     this.#saved = new SavedConfigFile(config.stateDir);
     const counter = new FlowCounter(config.proxy);
     this.#metrics = new Metrics({
@@ -96,6 +99,7 @@ export class Proxy {
     const { adminPort, proxy, role } = this.#config;
     this.#admin = await startAdmin(adminPort, { unready: () => this.unready(), metrics: this.#metrics, config: () => this.#dump() });
     this.#log.info({ role, adminPort: this.#admin.port }, 'proxy started');
+    await this.#workloadApi?.listen();
     this.#identities.start(this.#link);
     const initial = await this.#useSaved();
     const stream = new ConfigStream({
@@ -120,6 +124,7 @@ export class Proxy {
     await this.#identities.stop();
     this.#link.close();
     this.#authorizers.close();
+    this.#workloadApi?.close();
     this.#admin?.close();
     this.#log.info('proxy stopped');
   }
@@ -170,13 +175,14 @@ export class Proxy {
     this.#identities.serve([...(this.#running?.snapshot.workloads ?? []), ...snapshot.workloads]);
     try {
       const prepared = await this.#listeners.prepare(snapshot);
-      this.#identities.bundle.update(snapshot.trust);
+      this.#identities.trust.update(snapshot.trust);
       this.#running = { set, snapshot, confirmedAt };
       this.#authorizers.update(snapshot.mesh);
       prepared.commit();
     } finally {
       this.#identities.serve(this.#running?.snapshot.workloads ?? []);
     }
+    this.#workloadApi?.changed();
     this.#save();
   }
 

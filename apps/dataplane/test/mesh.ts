@@ -55,7 +55,7 @@ export class TestMesh {
     const joinTokenFile = join(this.directory, `${name}.token`);
     const stateDir = join(this.directory, name);
     const { joinUrl, streamUrl } = this.operator;
-    return { proxy: name, role: 'node', trustDomain: TRUST_DOMAIN, joinUrl, streamUrl, joinTokenFile, bootstrapBundleFile, stateDir, adminPort: 0, reportInterval: 100, logLevel: 'debug' };
+    return { proxy: name, role: 'node', trustDomain: TRUST_DOMAIN, joinUrl, streamUrl, joinTokenFile, bootstrapBundleFile, stateDir, adminPort: 0, reportInterval: 100, workloadApi: join(this.directory, `${name}.workload-api`), logLevel: 'debug' };
   }
 
   /** Starts a proxy; its token is made unless the state directory knows it already. */

@@ -10,5 +10,7 @@ export {
 export { TrustBridge } from './spiffe-bridge.ts';
 export { BundleError, type JwtAuthority, readSpiffeBundle, type SpiffeBundle, writeJwtBundle, writeSpiffeBundle } from './spiffe-bundle.ts';
 export { JwtSvidError, signJwtSvid, validateJwtSvid } from './spiffe-jwt.ts';
+export * from './spiffe-messages.ts';
+export { MessageError } from './spiffe-protobuf.ts';
 export { checkPeerLeaf, PeerLeafError } from './spiffe-leaf.ts';
 export { renewalDeadline, renewalTime } from './timing.ts';

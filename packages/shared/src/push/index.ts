@@ -20,6 +20,7 @@ export { isDiscovery, KeySetError, keySourceOf, type PublicJwk, readKeySet } fro
  *   that comes at least every 10 s.
  * - `POST /v1/ack` {@link ackRequest} -> 204
  * - `POST /v1/svid` {@link svidRequest} -> {@link svidResponse}, for its own identity or for a workload that it serves.
+ * - `POST /v1/jwt` {@link jwtRequest} -> {@link jwtResponse}: a JWT-SVID for a workload that it serves.
  * - `POST /v1/report` {@link reportRequest} -> {@link reportResponse}, at least once, deduplicated by (proxy, epoch, seq).
  *
  * Errors are {@link pushError} with 400 (bad request), 401 (unknown or used token, bad signature), 403 (not yours),
@@ -62,6 +63,14 @@ export const svidResponse = z.strictObject({
   /** Milliseconds since the epoch at which to renew: half of the lifetime with jitter. */
   renewAt: millis,
 });
+
+/** Audiences of one JWT-SVID; the standard recommends one. */
+export const jwtRequest = z.strictObject({
+  /** The workload, which must be served by this proxy. */
+  workload: z.strictObject({ namespace: name, name }),
+  audience: z.array(z.string().min(1).max(1024)).min(1).max(16),
+});
+export const jwtResponse = z.strictObject({ token: z.string().max(64 * 1024), expiresAt: millis });
 
 /** One endpoint of a service: where its workload's proxy (or a workload outside the mesh) listens. */
 const endpoint = z.strictObject({

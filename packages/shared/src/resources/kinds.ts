@@ -18,6 +18,9 @@ const localEndpoint = z
 
 const listen = localEndpoint.describe('Where the proxy takes the workload’s calls: `unix:/path` or a loopback `host:port`.');
 
+/** A user or group ID; 65534 stands for those that the kernel cannot name. */
+const systemId = z.int().min(0).max(4_294_967_294).refine((id) => id !== 65_534, 'must not be 65534, which stands for any unknown user').meta({ cel: [{ rule: 'self != 65534', message: 'must not be 65534, which stands for any unknown user' }] });
+
 export const workloadSpec = z.strictObject({
   serviceAccount: dnsLabel.describe('Service account of the workload: the last part of its identity.'),
   proxy: dnsLabel.optional().describe('Name of the proxy that serves this workload. Absent: known, but outside the mesh.'),
@@ -47,6 +50,13 @@ export const workloadSpec = z.strictObject({
     .max(64)
     .default([])
     .describe('Where the workload’s own calls enter its proxy.'),
+  workloadApi: z
+    .strictObject({
+      uids: z.array(systemId).min(1).max(64).describe('User IDs of the application’s processes. 0 is root, which can become any other user.'),
+      gids: z.array(systemId).min(1).max(64).optional().describe('Group IDs, one of which the process must have as its own; absent: any.'),
+    })
+    .optional()
+    .describe('Who gets this identity from the SPIFFE Workload API of its proxy, by what the kernel says of the calling process. Absent: nobody.'),
 }).describe('One running application with its identity, its address and its ports.');
 
 export const serviceSpec = z.strictObject({
