@@ -94,7 +94,10 @@ function dataFrame<T>(core: Core<T>, stream: Stream<T>, data: Buffer, start: num
   stream.sendWindow -= length;
   core.sendWindow -= length;
   core.output.frame(TYPE.DATA, end ? FLAG.END_STREAM : 0, stream.id, length);
-  if (length > 0) core.output.payload(data, start, stop);
+  if (length > 0) {
+    stream.worked = true;
+    core.output.payload(data, start, stop);
+  }
   core.budgets.earn('windowUpdate', 3);
   // gRPC measures the path by a PING for each batch of data that it gets.
   core.budgets.earn('ping', 1);

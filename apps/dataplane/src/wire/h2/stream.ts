@@ -17,6 +17,8 @@ export class Stream<T> {
   headReceived = false;
   /** True once the (final) head was sent. */
   headSent = false;
+  /** True once it did some of its work: an application answered, or a good part of a window went through. A reset takes nothing back then. */
+  worked = false;
   /** The request's method: a response to HEAD has no content. */
   method = '';
   /** Content that must still come, -1 when nobody said. */
