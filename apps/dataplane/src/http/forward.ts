@@ -1,6 +1,7 @@
 import type { Link } from '../link/link.ts';
-import { compileRemoval, type Removal } from '../wire/index.ts';
+import { compileRemoval, ERROR, type Removal } from '../wire/index.ts';
 import type { Downstream, DownstreamUser, Edits, RequestMessage, ResponseMessage, Trailers, Upstream, UpstreamPool, UpstreamUser } from './exchange.ts';
+import { H2Failure } from './h2-outgoing.ts';
 
 /** So much of a body is kept until an answer comes, so that a request that reached nobody can be sent again. */
 const MAX_KEPT = 128 * 1024;
@@ -148,7 +149,7 @@ class Forwarding implements UpstreamUser {
     if (this.#over) return;
     if (this.#answered) {
       // A body that stops short must not look complete to whoever reads it.
-      this.#call.abort();
+      this.#call.abort(codeFor(error));
       return this.#finish('answered', error);
     }
     const hop = untouched && !this.#repeated && this.#kept !== null ? this.#user.again(error) : null;
@@ -182,6 +183,14 @@ class Forwarding implements UpstreamUser {
     this.#kept = null;
     this.#user.finished({ kind, error, received: this.#received, sent: this.#sent });
   }
+}
+
+/**
+ * What the caller is told of an answer that broke off. A service that cancels says so to gRPC's clients (RFC 9113 §7 CANCEL);
+ * every other code is about our own connection to it, and REFUSED_STREAM would be a lie after an answer began.
+ */
+function codeFor(error: Error): number {
+  return error instanceof H2Failure && error.code === ERROR.CANCEL ? ERROR.CANCEL : ERROR.INTERNAL_ERROR;
 }
 
 /** What the caller's side tells. */
