@@ -5,6 +5,7 @@ import { type TestCa, TRUST_DOMAIN, workloadUri } from '../../test/certificates.
 import { freePort } from '../../test/mesh.ts';
 import { Credentials, TrustBundle } from '../identity/credentials.ts';
 import type { LinkUser } from '../link/link.ts';
+import { LIMITS } from '../listener/limits.ts';
 import type { PeerConnection } from '../listener/inbound-port.ts';
 import { FlowCounter } from '../telemetry/flow-counter.ts';
 import { Metrics } from '../telemetry/metrics.ts';
@@ -47,7 +48,7 @@ export async function startServer(ca: TestCa, accept: (connection: PeerConnectio
   const ports = new Map<string, TunnelledPort>([['127.0.0.7:8080', { takesVerified: true, accept }], ['127.0.0.7:9090', plaintextOnly]]);
   const workload = { namespace: 'pay', name: 'db', serviceByPort: new Map<number, string>() } as unknown as ServedWorkload;
   const port = await freePort();
-  const server = new HboneServer({ host: AUTHORITY.address, port }, { workload, credentials: credentialsOf(ca, SERVER), ports }, { trustDomain: TRUST_DOMAIN, recorder });
+  const server = new HboneServer({ host: AUTHORITY.address, port }, { workload, credentials: credentialsOf(ca, SERVER), ports }, { trustDomain: TRUST_DOMAIN, recorder, limits: LIMITS });
   await server.server.listen();
   server.server.open();
   return { server, port, logs };

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { FlowAmounts, FlowFacts } from './flow-counter.ts';
+import type { LimitName } from '../listener/limits.ts';
 import type { HeldSvid } from '../identity/identities.ts';
 
 /** Values that are read when somebody asks. Ages in seconds, null for "never". */
@@ -22,6 +23,7 @@ export class Metrics {
   readonly #received: Counter;
   readonly #sent: Counter;
   readonly #handshakes: Counter;
+  readonly #refused: Counter;
   readonly #shadows: Counter;
 
   constructor(sources: MetricSources) {
@@ -31,6 +33,7 @@ export class Metrics {
     this.#received = new Counter({ name: 'sallyport_proxy_received_bytes_total', help: 'Body bytes from source to destination.', labelNames: ['side'], registers });
     this.#sent = new Counter({ name: 'sallyport_proxy_sent_bytes_total', help: 'Body bytes from destination to source.', labelNames: ['side'], registers });
     this.#handshakes = new Counter({ name: 'sallyport_proxy_handshakes_refused_total', help: 'TLS handshakes refused at inbound ports.', registers });
+    this.#refused = new Counter({ name: 'sallyport_proxy_connections_refused_total', help: 'Connections and HBONE streams closed because a limit was reached.', labelNames: ['limit'], registers });
     this.#shadows = new Counter({ name: 'sallyport_proxy_shadow_matches_total', help: 'Calls that a DryRun or AUDIT policy matched, which decided nothing.', labelNames: ['policy', 'action'], registers });
     defineGauges(sources, registers);
     defineTunnelGauges(sources, registers);
@@ -46,6 +49,10 @@ export class Metrics {
 
   handshakeRefused(): void {
     this.#handshakes.inc();
+  }
+
+  connectionRefused(limit: LimitName): void {
+    this.#refused.inc({ limit });
   }
 
   shadow(policy: string, action: string): void {
