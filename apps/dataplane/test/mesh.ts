@@ -84,9 +84,9 @@ export class TestMesh {
   }
 
   /** An HTTP application on a Unix socket; returns its address for a Workload. */
-  async app(listener: RequestListener): Promise<string> {
+  async app(listener: RequestListener, options: http.ServerOptions = {}): Promise<string> {
     const path = join(this.directory, `app-${this.#closers.length}.sock`);
-    const server = http.createServer(listener);
+    const server = http.createServer(options, listener);
     await new Promise<void>((resolve) => server.listen(path, resolve));
     this.#closers.push(() => {
       server.close();
