@@ -5,7 +5,7 @@ import { FrameReader } from './frame-reader.ts';
 import { DEFAULTS, type Handler, type Options } from './handler.ts';
 import { INITIAL_WINDOW, MAX_STREAM_ID, PREFACE, SETTING, TYPE } from './protocol.ts';
 import { Receiver } from './receive.ts';
-import { pump, sendData, sendHeaders } from './send.ts';
+import { endStuck, pump, sendData, sendHeaders } from './send.ts';
 import type { Stream } from './stream.ts';
 
 /**
@@ -172,6 +172,7 @@ export class Connection<T> {
   /** To be called about once a second: floods are rates, and there is no clock in here. Gives up idle memory too. */
   elapsed(seconds: number): void {
     this.#core.budgets.refill(seconds);
+    endStuck(this.#core, seconds, this.#core.options.readerPatience);
     this.#core.output.release();
   }
 }

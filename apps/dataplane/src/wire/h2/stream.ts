@@ -37,6 +37,8 @@ export class Stream<T> {
   readonly queue: Buffer[] = [];
   queueOffset = 0;
   queued = 0;
+  /** Seconds in which none of it could leave. */
+  stuck = 0;
   /** True when our end comes after the queue, with these trailers if any. */
   endQueued = false;
   trailers: readonly Field[] | null = null;
