@@ -11,6 +11,7 @@ import { OutboundHttp } from './http/outbound.ts';
 import { Identities } from './identity/identities.ts';
 import { prepareStateDirectory } from './identity/state-dir.ts';
 import { inboundHandler } from './listener/inbound-sniffed.ts';
+import { LIMITS, type Limits } from './listener/limits.ts';
 import { Listeners } from './listener/listeners.ts';
 import { InboundTcp } from './tcp/inbound.ts';
 import { OutboundTcp } from './tcp/outbound.ts';
@@ -59,7 +60,7 @@ export class Proxy {
   #stopping = false;
 
   /** @throws Error naming the file when the state directory or the bootstrap bundle cannot be used */
-  constructor(config: ProxyConfig, log: Log) {
+  constructor(config: ProxyConfig, log: Log, limits: Limits = LIMITS) {
     this.#config = config;
     this.#log = log;
     prepareStateDirectory(config.stateDir);
@@ -79,7 +80,7 @@ export class Proxy {
     });
     const recorder = this.#outlets.recorder(counter, this.#metrics);
     this.#tunnels = new HboneClient(log);
-    this.#listeners = this.#createListeners(recorder);
+    this.#listeners = this.#createListeners(recorder, limits);
     this.#reporter = new Reporter({
       link: this.#link,
       counter,
@@ -148,9 +149,10 @@ export class Proxy {
     this.#log.info('proxy stopped');
   }
 
-  #createListeners(recorder: Recorder): Listeners {
+  #createListeners(recorder: Recorder, limits: Limits): Listeners {
     return new Listeners({
       recorder,
+      limits,
       log: this.#log,
       credentialsOf: (workload) => this.#identities.credentialsOf(workload),
       createHandler: (target) => inboundHandler(target, recorder, (of) => new InboundHttp(of, recorder, this.#authorizers), (of) => new InboundTcp(of, recorder, this.#authorizers)),

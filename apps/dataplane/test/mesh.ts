@@ -9,6 +9,7 @@ import type { Flow, PortProtocol, ShadowCount } from '@sallyport/shared/mesh';
 import { type ConfigEntry, readKeySet, type ReportRequest } from '@sallyport/shared/push';
 import { API_VERSION, KINDS, type Workload } from '@sallyport/shared/resources';
 import type { ProxyConfig } from '../src/config.ts';
+import { LIMITS, type Limits } from '../src/listener/limits.ts';
 import { Proxy } from '../src/proxy.ts';
 import { TRUST_DOMAIN, workloadUri } from './certificates.ts';
 import { FakeOperator } from './fake-operator.ts';
@@ -63,11 +64,11 @@ export class TestMesh {
   }
 
   /** Starts a proxy; its token is made unless the state directory knows it already. */
-  async proxy(name: string): Promise<Proxy> {
+  async proxy(name: string, limits: Partial<Limits> = {}): Promise<Proxy> {
     const config = this.config(name);
     if (!this.#proxies.has(name)) writeFileSync(join(this.directory, `${name}.token`), this.operator.token(name));
     const write = (line: string) => void this.logs.push(JSON.parse(line) as Record<string, unknown>);
-    const proxy = new Proxy(config, pino({ level: 'debug', base: { proxy: name } }, { write }));
+    const proxy = new Proxy(config, pino({ level: 'debug', base: { proxy: name } }, { write }), { ...LIMITS, ...limits });
     this.#proxies.set(name, proxy);
     await proxy.start();
     return proxy;
@@ -87,9 +88,9 @@ export class TestMesh {
   }
 
   /** An HTTP application on a Unix socket; returns its address for a Workload. */
-  async app(listener: RequestListener): Promise<string> {
+  async app(listener: RequestListener, options: http.ServerOptions = {}): Promise<string> {
     const path = join(this.directory, `app-${this.#closers.length}.sock`);
-    const server = http.createServer(listener);
+    const server = http.createServer(options, listener);
     await new Promise<void>((resolve) => server.listen(path, resolve));
     this.#closers.push(() => {
       server.close();

@@ -7,6 +7,7 @@ import { testRecorder } from '../../test/recorder.ts';
 import { Credentials } from '../identity/credentials.ts';
 import { TrustBundle } from '../identity/trust.ts';
 import type { LinkUser } from '../link/link.ts';
+import { LIMITS } from '../listener/limits.ts';
 import type { PeerConnection } from '../listener/inbound-port.ts';
 import { HboneServer, type TunnelledPort } from './server.ts';
 
@@ -44,7 +45,7 @@ export async function startServer(ca: TestCa, accept: (connection: PeerConnectio
   const ports = new Map<string, TunnelledPort>([['127.0.0.7:8080', { takesVerified: true, accept }], ['127.0.0.7:9090', plaintextOnly]]);
   const workload = { namespace: 'pay', name: 'db', serviceByPort: new Map<number, string>() } as unknown as ServedWorkload;
   const port = await freePort();
-  const server = new HboneServer({ host: AUTHORITY.address, port }, { workload, credentials: credentialsOf(ca, SERVER), ports }, { recorder });
+  const server = new HboneServer({ host: AUTHORITY.address, port }, { workload, credentials: credentialsOf(ca, SERVER), ports }, { recorder, limits: LIMITS });
   await server.server.listen();
   server.server.open();
   return { server, port, logs };

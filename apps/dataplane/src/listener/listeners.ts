@@ -5,7 +5,7 @@ import { HboneServers, type HboneServersOptions, type WantedServer } from '../hb
 import type { Credentials } from '../identity/credentials.ts';
 import { type Address, formatAddress, parseAddress } from './address.ts';
 import { InboundPort, type InboundPortOptions, type InboundTarget } from './inbound-port.ts';
-import { type OutboundHandler, OutboundPort, type OutboundTarget } from './outbound-port.ts';
+import { OutboundPort, type OutboundPortOptions, type OutboundTarget } from './outbound-port.ts';
 
 /** How long connections of a removed listener may finish, in ms. */
 const REMOVED_GRACE_MS = 5_000;
@@ -27,9 +27,8 @@ export interface PreparedListeners {
   rollback(): void;
 }
 
-export interface ListenersOptions extends InboundPortOptions, HboneServersOptions {
+export interface ListenersOptions extends InboundPortOptions, OutboundPortOptions, HboneServersOptions {
   readonly credentialsOf: (workload: ServedWorkload) => Credentials;
-  readonly createOutbound: (target: () => OutboundTarget) => OutboundHandler;
 }
 
 /** Every listener of the process. Before the first configuration there is none, so that nothing is accepted. */
@@ -149,7 +148,7 @@ export class Listeners {
 
   #create(listener: Wanted, snapshot: Snapshot): Port {
     if (listener.use.side === 'inbound') return new InboundPort(listener.address, this.#inboundTarget(listener), this.#options);
-    return new OutboundPort(listener.address, this.#outboundTarget(listener, snapshot), this.#options.createOutbound);
+    return new OutboundPort(listener.address, this.#outboundTarget(listener, snapshot), this.#options);
   }
 
   #inboundTarget({ workload, use, entry }: Wanted): InboundTarget {

@@ -3,9 +3,9 @@ import tls from 'node:tls';
 import type { Credentials } from '../identity/credentials.ts';
 import { chainProblem, workloadIdentity } from '../identity/peer.ts';
 
-const HANDSHAKE_MS = 10_000;
-
 export interface TlsPeersOptions {
+  /** How long a handshake may take, in ms. */
+  readonly handshake: number;
   readonly alpn: readonly string[] | null;
   readonly verified: (socket: tls.TLSSocket, principal: string, ip: string) => void;
   /** A peer that is not who it must be; the connection is destroyed already. */
@@ -54,7 +54,7 @@ export class TlsPeers {
     const options = this.#credentials.options();
     if (!options) return null;
     const alpn = this.#options.alpn ? { ALPNProtocols: [...this.#options.alpn] } : {};
-    const server = tls.createServer({ ...options, ...alpn, requestCert: true, rejectUnauthorized: true, handshakeTimeout: HANDSHAKE_MS });
+    const server = tls.createServer({ ...options, ...alpn, requestCert: true, rejectUnauthorized: true, handshakeTimeout: this.#options.handshake });
     server.on('secureConnection', (socket) => this.#verified(socket));
     server.on('tlsClientError', (error, socket) => this.#failed(socket, error));
     this.#tls = server;

@@ -1,3 +1,4 @@
+import type { LimitName } from '../listener/limits.ts';
 import type { HeldSvid } from '../identity/identities.ts';
 import { Exposition, EXPOSITION_TYPE, labelText } from './exposition.ts';
 import type { FlowAmounts, FlowFacts } from './flow-counter.ts';
@@ -27,6 +28,7 @@ export class Metrics {
   readonly #red = new RedMetrics();
   readonly #bytes = new ByteCounts();
   readonly #shadows = new Map<string, { readonly labels: string; count: number }>();
+  readonly #refused = new Map<LimitName, number>();
   #handshakesRefused = 0;
   #lost = 0;
 
@@ -45,6 +47,10 @@ export class Metrics {
 
   handshakeRefused(): void {
     this.#handshakesRefused += 1;
+  }
+
+  connectionRefused(limit: LimitName): void {
+    this.#refused.set(limit, (this.#refused.get(limit) ?? 0) + 1);
   }
 
   /** A call that the reports have no room for. */
@@ -66,6 +72,9 @@ export class Metrics {
     this.#red.write(to);
     this.#bytes.write(to);
     to.single('sallyport_proxy_handshakes_refused_total', 'counter', 'TLS handshakes refused at inbound ports.', this.#handshakesRefused);
+    const refused = 'sallyport_proxy_connections_refused_total';
+    to.family(refused, 'counter', 'Connections and HBONE streams closed because a limit was reached.');
+    for (const [limit, count] of this.#refused) to.sample(refused, labelText({ limit }), count);
     const shadows = 'sallyport_proxy_shadow_matches_total';
     to.family(shadows, 'counter', 'Calls that a DryRun or AUDIT policy matched, which decided nothing.');
     for (const { labels, count } of this.#shadows.values()) to.sample(shadows, labels, count);

@@ -1,5 +1,6 @@
 import type { FlowReason } from '@sallyport/shared/mesh';
 import type { ShadowMatch } from '@sallyport/shared/policy';
+import type { LimitName } from '../listener/limits.ts';
 import type { AccessLog } from './access-log.ts';
 import type { Clock } from './clock.ts';
 import type { FlowAmounts, FlowCounter, FlowFacts } from './flow-counter.ts';
@@ -123,6 +124,11 @@ export class Recorder {
     this.#metrics.handshakeRefused();
     this.#log.warn({ ...line(facts, null), handshake: reason }, 'handshake refused');
     this.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 } });
+  }
+
+  /** A connection or stream that was closed for want of room. Not logged: a flood must not flood the log too. */
+  connectionRefused(limit: LimitName): void {
+    this.#metrics.connectionRefused(limit);
   }
 
   /** Says in the log why a call reached nobody; it is counted by {@link record}. */
