@@ -7,7 +7,7 @@ import { nodeHttp2 } from './node-http2.ts';
 import { peers } from './peers.ts';
 import { pinMyself, unpinned } from './processes.ts';
 import { type Report, tables } from './report.ts';
-import { sallyport } from './sallyport.ts';
+import { before, sallyport } from './sallyport.ts';
 import { type Scenario, select } from './scenarios.ts';
 import type { Target } from './target.ts';
 
@@ -17,7 +17,7 @@ import type { Target } from './target.ts';
  * Our proxy beside others on the same calls, with the same mTLS and rules, taking turns in one run. Exit code 1 when a
  * target decides wrongly or an aim of issue 4 is missed.
  */
-const TARGETS: readonly Target[] = [sallyport, ...peers, nodeHttp2];
+const TARGETS: readonly Target[] = [sallyport, ...before, ...peers, nodeHttp2];
 const FULL: Pace = { rounds: 3, ms: 1000, warmMs: 200 };
 const QUICK: Pace = { rounds: 2, ms: 250, warmMs: 100 };
 
@@ -73,7 +73,7 @@ async function measureAll(scenarios: readonly Scenario[], targets: readonly Targ
 }
 
 function takingPart(scenario: Scenario, targets: readonly Target[]): Target[] {
-  return targets.filter(({ name }) => (scenario.targets === null ? name !== nodeHttp2.name || scenario.mode === 'grpc' : scenario.targets.includes(name)));
+  return targets.filter(({ name }) => (scenario.targets === null ? name !== nodeHttp2.name || scenario.mode === 'grpc' : scenario.targets.includes(name) || before.some((each) => each.name === name)));
 }
 
 process.exitCode = await main(process.argv.slice(2));

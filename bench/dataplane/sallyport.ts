@@ -17,15 +17,23 @@ type Ports = Readonly<Record<'http' | 'http2' | 'grpc' | 'tcp' | 'hbone' | 'plai
 const principal = (account: string) => workloadUri('shop', account).slice('spiffe://'.length);
 
 /** Our own proxy: two processes by their real entry point, enrolled at and configured by the operator's stand-in. */
-export const sallyport: Target = { name: 'sallyport', missing: null, deploy };
+export const sallyport = targetOf('sallyport', MAIN);
 
-async function deploy(lab: Lab, rules: number): Promise<Deployment> {
+const base = process.env['BENCH_BASE'];
+/** Another state of it, for what a change gains: the clone that `BENCH_BASE` names. */
+export const before: readonly Target[] = base === undefined ? [] : [targetOf('before', join(base, 'apps/dataplane/src/main.ts'))];
+
+function targetOf(name: string, main: string): Target {
+  return { name, missing: null, deploy: (lab, rules) => deploy(lab, rules, name, main) };
+}
+
+async function deploy(lab: Lab, rules: number, name: string, main: string): Promise<Deployment> {
   const ports: Ports = { http: await freePort(), http2: await freePort(), grpc: await freePort(), tcp: await freePort(), hbone: await freePort(), plain: await freePort(), plainTcp: await freePort() };
   const { root } = lab.mesh.operator.ca;
-  const [client, server] = [`client-${rules}`, `server-${rules}`];
+  const [client, server] = [`client-${name}-${rules}`, `server-${name}-${rules}`];
   lab.mesh.operator.configure(client, clientEntries(root, ports));
   lab.mesh.operator.configure(server, serverEntries(root, lab, ports, rules));
-  const children = [await start(lab, client), await start(lab, server)] as const;
+  const children = [await start(lab, client, main), await start(lab, server, main)] as const;
   const doors = {
     plain: { h1: ports.plain, h2: ports.plain, grpc: ports.plain, tcp: ports.plainTcp },
     mtls: { h1: ports.http, h2: ports.http2, grpc: ports.grpc, tcp: ports.tcp },
@@ -69,14 +77,14 @@ function serverEntries(root: string, lab: Lab, ports: Ports, count: number): Ent
   return entries;
 }
 
-/** `BENCH_NODE_OPTIONS` reaches the proxies, e.g. `--cpu-prof --cpu-prof-dir=…`: a profile is written when they end. */
-async function start(lab: Lab, proxy: string): Promise<ChildProcess> {
+/** `BENCH_NODE_OPTIONS` reaches our proxies of this clone, e.g. `--cpu-prof --cpu-prof-dir=…`: a profile is written when they end. */
+async function start(lab: Lab, proxy: string, main: string): Promise<ChildProcess> {
   const { joinUrl, streamUrl, stateDir, bootstrapBundleFile } = lab.mesh.config(proxy);
   const tokenFile = join(roomOf(lab, `sallyport-${proxy}`), 'token');
   writeFileSync(tokenFile, lab.mesh.operator.token(proxy));
   const log = join(lab.directory, `sallyport-${proxy}.log`);
-  const child = lab.processes.start('proxy', process.execPath, [MAIN], log, {
-    PATH: process.env['PATH'], NODE_OPTIONS: process.env['BENCH_NODE_OPTIONS'] ?? '',
+  const child = lab.processes.start('proxy', process.execPath, [main], log, {
+    PATH: process.env['PATH'], NODE_OPTIONS: main === MAIN ? (process.env['BENCH_NODE_OPTIONS'] ?? '') : '',
     SALLYPORT_PROXY: proxy, SALLYPORT_ROLE: 'sidecar', SALLYPORT_TRUST_DOMAIN: TRUST_DOMAIN, SALLYPORT_JOIN_URL: joinUrl.href, SALLYPORT_STREAM_URL: streamUrl.href,
     SALLYPORT_BOOTSTRAP_BUNDLE_FILE: bootstrapBundleFile, SALLYPORT_STATE_DIR: stateDir, SALLYPORT_JOIN_TOKEN_FILE: tokenFile,
   });
