@@ -16,9 +16,10 @@ import { InboundTcp } from './tcp/inbound.ts';
 import { OutboundTcp } from './tcp/outbound.ts';
 import { type AdminServer, startAdmin } from './telemetry/admin.ts';
 import { FlowCounter } from './telemetry/flow-counter.ts';
+import { Outlets } from './telemetry/outlets.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
-import { Recorder } from './telemetry/recorder.ts';
+import type { Recorder } from './telemetry/recorder.ts';
 import { Reporter } from './telemetry/reporter.ts';
 import { WorkloadEndpoint } from './workload-api/endpoint.ts';
 
@@ -49,6 +50,7 @@ export class Proxy {
   readonly #tunnels: HboneClient;
   readonly #reporter: Reporter;
   readonly #metrics: Metrics;
+  readonly #outlets: Outlets;
   readonly #workloadApi: WorkloadEndpoint | null;
   #stream: ConfigStream | null = null;
   #running: Running | null = null;
@@ -65,14 +67,17 @@ export class Proxy {
     this.#link = new OperatorLink(config.streamUrl, config.trustDomain, this.#identities.own);
     this.#workloadApi = config.workloadApi === null ? null : new WorkloadEndpoint(config.workloadApi, this.#identities, () => this.#running?.snapshot ?? null, log);
     this.#saved = new SavedConfigFile(config.stateDir);
+    this.#outlets = new Outlets(config, log);
     const counter = new FlowCounter(config.proxy);
     this.#metrics = new Metrics({
       configAge: () => this.#configAge(),
       svids: () => this.#identities.held(),
       pendingReports: () => this.#reporter.pending,
+      reportGaps: () => this.#reporter.gaps,
       tunnels: () => ({ inbound: this.#listeners.tunnels, outbound: this.#tunnels.open }),
+      more: this.#outlets.written,
     });
-    const recorder = new Recorder(counter, this.#metrics, log);
+    const recorder = this.#outlets.recorder(counter, this.#metrics);
     this.#tunnels = new HboneClient(log);
     this.#listeners = this.#createListeners(recorder);
     this.#reporter = new Reporter({
@@ -120,6 +125,12 @@ export class Proxy {
     this.#stream = stream;
     stream.start();
     this.#reporter.start();
+    this.#outlets.start();
+  }
+
+  /** Opens files anew that were moved away. */
+  reopenLogs(): void {
+    this.#outlets.reopen();
   }
 
   /** Stops accepting, finishes what is in flight (at most 5 s), delivers the last report and ends. */
@@ -128,7 +139,7 @@ export class Proxy {
     await this.#stream?.stop();
     await this.#listeners.close(DRAIN_MS);
     await this.#tunnels.close(TUNNELS_END_MS);
-    await this.#reporter.stop(LAST_REPORT_MS);
+    await Promise.all([this.#reporter.stop(LAST_REPORT_MS), this.#outlets.stop(LAST_REPORT_MS)]);
     await this.#identities.stop();
     this.#link.close();
     this.#authorizers.close();

@@ -33,6 +33,8 @@ export class TestMesh {
   readonly operator = new FakeOperator();
   readonly directory = mkdtempSync(join(tmpdir(), 'dataplane-'));
   readonly logs: Record<string, unknown>[] = [];
+  /** What proxies that start from now on are told beside the defaults. */
+  telemetry: Partial<ProxyConfig['telemetry']> = {};
   readonly #proxies = new Map<string, Proxy>();
   readonly #closers: (() => void)[] = [];
 
@@ -55,7 +57,9 @@ export class TestMesh {
     const joinTokenFile = join(this.directory, `${name}.token`);
     const stateDir = join(this.directory, name);
     const { joinUrl, streamUrl } = this.operator;
-    return { proxy: name, role: 'node', trustDomain: TRUST_DOMAIN, joinUrl, streamUrl, joinTokenFile, bootstrapBundleFile, stateDir, adminPort: 0, reportInterval: 100, workloadApi: join(this.directory, `${name}.workload-api`), logLevel: 'debug' };
+    const telemetry = { accessLog: 'off', accessLogSample: 1, otlp: null, traceSample: 0, ...this.telemetry } as const;
+    const workloadApi = join(this.directory, `${name}.workload-api`);
+    return { proxy: name, role: 'node', trustDomain: TRUST_DOMAIN, joinUrl, streamUrl, joinTokenFile, bootstrapBundleFile, stateDir, adminPort: 0, reportInterval: 100, workloadApi, logLevel: 'debug', telemetry };
   }
 
   /** Starts a proxy; its token is made unless the state directory knows it already. */

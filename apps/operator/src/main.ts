@@ -9,12 +9,13 @@ import { openEvidenceKey } from './ca/evidence-key.ts';
 import { Issuance } from './ca/issuance.ts';
 import { JwtIssuer } from './ca/jwt.ts';
 import { KeyFiles } from './ca/key-files.ts';
+import type { TakenStep } from './ca/rotation.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
 import { reconcileDetections } from './controllers/signals.ts';
 import { StatusController } from './controllers/status.ts';
 import { StrictStepper } from './controllers/strict-step.ts';
 import { FederationController, type FederationOptions } from './federation/controller.ts';
-import { auditChain, auditWrites } from './history/audit.ts';
+import { appendAudit, auditChain, auditWrites } from './history/audit.ts';
 import { CertificateLedger, certificateChain } from './history/certificates.ts';
 import { pruneTelemetry } from './history/flows.ts';
 import { laggingProxies } from './history/proxies.ts';
@@ -26,7 +27,7 @@ import { startProxyPorts } from './push/ports.ts';
 import { PushHub } from './push/hub.ts';
 import type { World } from './push/snapshot.ts';
 import { ResourceCache } from './store/cache.ts';
-import { openDatabase } from './store/postgres/client.ts';
+import { type Database, openDatabase } from './store/postgres/client.ts';
 import { migrate } from './store/postgres/migrate.ts';
 import { PostgresStore } from './store/postgres/store.ts';
 import { ChangeFeed } from './store/postgres/watch.ts';
@@ -137,22 +138,35 @@ function followChanges({ cache, hub, keys, authority, status, events }: { cache:
   status.changed();
 }
 
+/** The CA with its first root, its succession, and what issues from it. */
+async function openCa({ config, ca, files, database, cache, log }: { config: Config; ca: CaStore; files: KeyFiles; database: Database; cache: ResourceCache; log: Logger }) {
+  const now = Date.now;
+  const { trustDomain } = config;
+  const mesh = () => meshOf(cache, trustDomain).spec;
+  const record = (steps: readonly TakenStep[]) => {
+    const event = { actor: 'operator', via: 'system', action: 'rotate-ca', resource: `CertificateAuthority/${trustDomain}`, before: null, after: { steps } } as const;
+    return database.$transaction((transaction) => appendAudit(transaction, event, now()));
+  };
+  const lagging = (sequence: number) => laggingProxies(database, sequence, now());
+  const controller = new CaController({ store: ca, mesh, lagging, federated: () => config.bundleEndpoint !== null, record, now, log });
+  await controller.tick();
+  const ledger = new CertificateLedger(database);
+  await ledger.chainEarlier();
+  const authority = new Authority({ store: ca, now });
+  const jwt = await JwtIssuer.open(files, now);
+  const lifetime = () => durationMs(mesh().certificates.leafLifetime);
+  const workload = (namespace: string, name: string) => findWorkload(cache, namespace, name);
+  const issuance = new Issuance({ authority, database, ledger, workload, trustDomain, lifetime, withheld: () => controller.withheld, jwt, now });
+  return { authority, controller, issuance, jwt };
+}
+
 /** Composition root: the only place that chooses adapters and ties rooms together. */
 async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
   const now = Date.now;
   const files = new KeyFiles(config.stateDir, config.kekFile);
   const ca = CaStore.open(files, config.trustDomain, now());
   const { database, feed, store, cache } = await openStore(config, log);
-  const meshSpec = () => meshOf(cache, config.trustDomain).spec;
-  const lagging = (sequence: number) => laggingProxies(database, sequence, now());
-  const authority = new Authority({ store: ca, now });
-  const controller = new CaController({ store: ca, mesh: meshSpec, lagging, now, log });
-  await controller.tick();
-  const ledger = new CertificateLedger(database);
-  await ledger.chainEarlier();
-  const lifetime = () => durationMs(meshSpec().certificates.leafLifetime);
-  const jwt = await JwtIssuer.open(files, now);
-  const issuance = new Issuance({ authority, database, ledger, workload: (ns, name) => findWorkload(cache, ns, name), trustDomain: config.trustDomain, lifetime, withheld: () => controller.withheld, jwt, now });
+  const { authority, controller, issuance, jwt } = await openCa({ config, ca, files, database, cache, log });
   const { jwks, federation } = await startFetching(config, { cache, database, now, random: Math.random, log });
   const hub = new PushHub({ world: worldReader(config, cache, { authority, jwks, jwt, federation }), proxies: () => servingProxies(cache), now });
   const events = new Events();

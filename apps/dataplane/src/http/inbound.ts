@@ -93,6 +93,6 @@ export class InboundHttp implements InboundHandler, InboundService {
 
   #malformed({ principal, ip }: PeerConnection): void {
     const facts: FlowFacts = { ...inboundFacts(this.target(), principal, ip), verdict: 'denied', reason: 'bad-request' };
-    this.recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: null });
+    this.recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 } });
   }
 }

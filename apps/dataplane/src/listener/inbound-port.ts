@@ -149,7 +149,7 @@ export class InboundPort {
 
   #count(ip: string, mtls: MtlsState, verdict: FlowVerdict, reason: FlowReason, policy: string | null): void {
     const facts = this.#facts(ip, mtls, verdict, reason, policy);
-    this.#options.recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: null });
+    this.#options.recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 } });
   }
 
   #facts(ip: string, mtls: MtlsState, verdict: FlowVerdict, reason: FlowReason, policy: string | null): FlowFacts {

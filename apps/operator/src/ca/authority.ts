@@ -33,7 +33,7 @@ export class IssuanceError extends Error {
   }
 }
 
-const REPAIR = 'stop the operator, run: sallyport ca repair --offline --state-dir DIR, start it again and give proxies the new bundle.pem';
+const REPAIR = 'run: sallyport ca rotate-root, then: sallyport ca activate --force; or stop the operator and run: sallyport ca repair --offline. Then give proxies the new bundle.pem';
 
 /** Signs SVIDs with the active issuer. Which issuer that is, and how it is followed, is the rotation's affair. */
 export class Authority {

@@ -7,7 +7,7 @@ import { Authority, type IssuedSvid } from './authority.ts';
 import { CaStore } from './ca-store.ts';
 import { KeyFiles, newKeyPair } from './key-files.ts';
 import type { ParentCa } from './parents/parent.ts';
-import { Rotation } from './rotation.ts';
+import { Rotation, type TakenStep } from './rotation.ts';
 
 export const SECOND = 1_000;
 export const MINUTE = 60 * SECOND;
@@ -16,17 +16,19 @@ export const TRUST_DOMAIN = 'shop.test';
 
 /** A CA on a disk of its own and a clock that the test owns. */
 export class TestCa {
-  readonly directory = mkdtempSync(join(tmpdir(), 'ca-'));
+  readonly directory: string;
   now = START;
   policy: RotationPolicy = { leaf: MINUTE, issuer: 6 * MINUTE, root: 12 * MINUTE, manual: false };
   lagging: readonly string[] = [];
+  federated = false;
   parent: ParentCa | null = null;
   wanted: Parent = 'selfSigned';
   store!: CaStore;
   authority!: Authority;
   rotation!: Rotation;
 
-  constructor() {
+  constructor(directory = mkdtempSync(join(tmpdir(), 'ca-'))) {
+    this.directory = directory;
     this.open();
   }
 
@@ -42,7 +44,18 @@ export class TestCa {
       parent: () => this.parent,
       wanted: () => this.wanted,
       lagging: () => Promise.resolve(this.lagging),
+      federated: () => this.federated,
     });
+  }
+
+  /** Takes the steps that are due. @throws what the parent refused with */
+  async tick(): Promise<TakenStep[]> {
+    let refusal: Error | null = null;
+    const steps = await this.rotation.tick((error) => {
+      refusal = error;
+    });
+    if (refusal) throw refusal as Error;
+    return steps;
   }
 
   async issue(id = 'spiffe://shop.test/ns/shop/sa/web'): Promise<IssuedSvid> {

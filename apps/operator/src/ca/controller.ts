@@ -3,12 +3,8 @@ import { durationMs, type Mesh } from '@sallyport/shared/resources';
 import type { Logger } from 'pino';
 import type { CaStore } from './ca-store.ts';
 import { openParent } from './parents/open.ts';
-import { type ParentCa, ParentError } from './parents/parent.ts';
-import { Rotation, RotationRefused, type TakenStep } from './rotation.ts';
-
-/** After a failure the parent is asked again after this long, then twice as long, up to the limit. */
-const FIRST_RETRY_MS = 5_000;
-const LONGEST_RETRY_MS = 10 * 60_000;
+import type { ParentCa } from './parents/parent.ts';
+import { Rotation, type TakenStep } from './rotation.ts';
 
 /** How the CA stands to what `Mesh.spec.ca` asks for: the condition `CertificateAuthority` of the Mesh. */
 export interface CaCondition {
@@ -21,6 +17,10 @@ export interface CaControllerOptions {
   readonly store: CaStore;
   readonly mesh: () => Mesh['spec'];
   readonly lagging: (sequence: number) => Promise<readonly string[]>;
+  /** Whether other trust domains fetch our bundle. */
+  readonly federated: () => boolean;
+  /** Writes what the controller did by itself into the audit log. */
+  readonly record: (steps: readonly TakenStep[]) => Promise<void>;
   readonly now: () => number;
   readonly log: Logger;
 }
@@ -30,7 +30,7 @@ export class CaController {
   readonly rotation: Rotation;
   readonly #options: CaControllerOptions;
   #parent: { key: string; adapter: ParentCa | null } = { key: '', adapter: null };
-  #failure: { message: string; waitMs: number; until: number } | null = null;
+  #failure: string | null = null;
 
   constructor(options: CaControllerOptions) {
     this.#options = options;
@@ -42,6 +42,7 @@ export class CaController {
       parent: () => this.#adapter(),
       wanted: () => this.wanted,
       lagging: options.lagging,
+      federated: options.federated,
     });
   }
 
@@ -68,19 +69,17 @@ export class CaController {
     return this.#options.lagging(sequence);
   }
 
-  /** Takes what steps are due; a parent that gives nothing usable is asked again later, and what signs goes on. */
+  /** Takes what steps are due. What a parent withholds holds up nothing else. */
   async tick(): Promise<void> {
-    const { now, log } = this.#options;
-    if (this.#failure && now() < this.#failure.until) return;
-    try {
-      this.tell(await this.rotation.tick());
-      this.#failure = null;
-    } catch (error) {
-      if (!(error instanceof ParentError || error instanceof RotationRefused)) throw error;
-      const waitMs = Math.min(LONGEST_RETRY_MS, (this.#failure?.waitMs ?? FIRST_RETRY_MS / 2) * 2);
-      if (this.#failure?.message !== error.message) log.warn({ reason: error.message }, 'the CA’s parent gave nothing usable; what signs now goes on');
-      this.#failure = { message: error.message, waitMs, until: now() + waitMs };
-    }
+    const { log, record } = this.#options;
+    let failure: string | null = null;
+    const steps = await this.rotation.tick((error) => {
+      failure = error.message;
+    });
+    if (failure !== null && failure !== this.#failure) log.warn({ reason: failure }, 'the CA’s parent gave nothing usable; what signs now goes on');
+    this.#failure = failure;
+    this.tell(steps);
+    if (steps.length > 0) await record(steps);
   }
 
   /** Writes taken steps to the log. */
@@ -92,7 +91,7 @@ export class CaController {
     const { wanted } = this;
     if (wanted === 'spire') return { status: 'True', reason: 'External', message: this.withheld ?? '' };
     if (wanted === 'certManager') return { status: 'False', reason: 'NotSupported', message: 'cert-manager is reached from the Kubernetes operator only; the present CA goes on' };
-    if (this.#failure) return { status: 'False', reason: 'ParentRefused', message: `${this.#failure.message}; the present CA goes on` };
+    if (this.#failure) return { status: 'False', reason: 'ParentRefused', message: `${this.#failure}; the present CA goes on` };
     const root = activeEntry(this.#options.store.document, 'root');
     if (root?.parent !== wanted) return { status: 'False', reason: 'Rotating', message: `the root of ${wanted} is on its way; see: sallyport ca status` };
     return { status: 'True', reason: 'Anchored', message: `SVIDs are issued under ${root.subject}` };
@@ -108,14 +107,8 @@ export class CaController {
     const key = JSON.stringify(ca);
     if (key !== this.#parent.key) {
       this.#parent.adapter?.close();
-      this.#parent = { key, adapter: openParent(ca, this.#options.store.document.trustDomain, () => this.#retryNow()) };
-      this.#failure = null;
+      this.#parent = { key, adapter: openParent(ca, this.#options.store.document.trustDomain) };
     }
     return this.#parent.adapter;
-  }
-
-  /** Files changed: what was refused may be good now. */
-  #retryNow(): void {
-    if (this.#failure) this.#failure = { ...this.#failure, until: 0 };
   }
 }

@@ -17,7 +17,7 @@ const keyFiles = () => readdirSync(ca.directory).filter((name) => name.endsWith(
 
 describe('keys on the disk', () => {
   it('are wrapped, and only their owner may read them and the key that wraps them', async () => {
-    await ca.rotation.tick();
+    await ca.tick();
     expect(keyFiles()).toHaveLength(2);
     for (const name of [...keyFiles(), 'kek', 'ca.json']) expect(statSync(path(name)).mode & 0o777).toBe(0o600);
     for (const name of readdirSync(ca.directory)) expect(readFileSync(path(name), 'latin1')).not.toContain('PRIVATE KEY');
@@ -28,14 +28,14 @@ describe('keys on the disk', () => {
     for (const form of [key.toString('base64'), `${key.toString('hex')}\n`, key]) {
       writeFileSync(path('mounted'), form);
       ca.open(path('mounted'));
-      await ca.rotation.tick();
+      await ca.tick();
       expect((await ca.issue()).chain).toHaveLength(2);
     }
     expect(existsSync(path('kek'))).toBe(false);
   });
 
   it('stay as they are under a wrong, missing or unusable KEK, and the error says what to do', async () => {
-    await ca.rotation.tick();
+    await ca.tick();
     const before = keyFiles().map((name) => readFileSync(path(name), 'utf8'));
     renameSync(path('kek'), path('lost'));
     ca.open();
@@ -53,7 +53,7 @@ describe('keys on the disk', () => {
   });
 
   it('are refused under another name, when damaged, and when gone', async () => {
-    await ca.rotation.tick();
+    await ca.tick();
     const [root, issuer] = ca.store.document.entries;
     const wrapped = readFileSync(path(`${issuer?.id}.key`), 'utf8');
     writeFileSync(path(`${issuer?.id}.key`), readFileSync(path(`${root?.id}.key`)));
@@ -102,7 +102,7 @@ describe('the files of the first versions', () => {
 
 describe('the state directory', () => {
   it('is refused when it is of another trust domain or cannot be read', async () => {
-    await ca.rotation.tick();
+    await ca.tick();
     const text = readFileSync(path('ca.json'), 'utf8');
     writeFileSync(path('ca.json'), text.replace('"shop.test"', '"other.test"'));
     expect(() => ca.open()).toThrow('of trust domain other.test');
@@ -115,7 +115,7 @@ it('issues what openssl accepts strictly: root, issuer, workload and operator', 
   ca.now = Date.now();
   ca.open();
   ca.policy = { ...ca.policy, leaf: 60 * MINUTE, issuer: 600 * MINUTE, root: 6000 * MINUTE };
-  await ca.rotation.tick();
+  await ca.tick();
   const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: ca.directory, encoding: 'utf8', stdio: 'pipe' });
   for (const id of ['spiffe://shop.test/ns/shop/sa/web', 'spiffe://shop.test/sallyport/operator', 'spiffe://shop.test/sallyport/proxy/node-1']) {
     const { chain } = await ca.issue(id);
@@ -133,7 +133,7 @@ it('issues what openssl accepts strictly: root, issuer, workload and operator', 
 it('issues under name constraints that openssl enforces', async () => {
   ca.now = Date.now();
   ca.open();
-  await ca.rotation.tick();
+  await ca.tick();
   const { chain } = await ca.issue('spiffe://other.test/ns/shop/sa/web');
   writeFileSync(path('leaf.pem'), chain[0] ?? '');
   writeFileSync(path('issuer.pem'), chain[1] ?? '');

@@ -10,7 +10,7 @@ let ca: TestCa;
 beforeEach(async () => {
   ca = new TestCa();
   ca.now = Date.now() - 60 * MINUTE;
-  await ca.rotation.tick();
+  await ca.tick();
   ca.now = Date.now();
 });
 afterEach(() => ca.close());
@@ -38,7 +38,7 @@ async function works(): Promise<boolean> {
 
 const keyOf = (role: string) => join(ca.directory, `${ca.store.document.entries.find((entry) => entry.role === role && entry.state === 'active')?.id}.key`);
 
-describe('sallyport ca repair --offline', () => {
+describe('sallyport ca repair --offline', { timeout: 180_000 }, () => {
   it('makes a CA whose root has expired issue again, and says what proxies need', async () => {
     await expect(ca.issue()).rejects.toThrow('expired');
     const { code, out, err } = await repair('--offline');

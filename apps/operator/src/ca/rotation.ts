@@ -1,10 +1,10 @@
 import {
   activated, activeEntry, type CaDocument, type CaEntry, nextStep, type Parent, published, removed, type RotationFacts, type RotationPolicy,
-  type RotationStep, successorRoot, waitingIssuer, withPrepared,
+  type RotationStep, seenByPeersAt, successorRoot, waitingIssuer, withPrepared,
 } from '@sallyport/shared/pki';
 import { makeIssuer, makeRoot, takeIn } from './ceremony.ts';
 import type { CaStore } from './ca-store.ts';
-import type { ParentCa } from './parents/parent.ts';
+import { type ParentCa, ParentError } from './parents/parent.ts';
 
 /** A step of the rotation that cannot be taken now; the message says why. */
 export class RotationRefused extends Error {
@@ -28,6 +28,8 @@ export interface RotationSources {
   readonly wanted: () => Parent;
   /** Names of live proxies that have not acknowledged this bundle sequence. */
   readonly lagging: (sequence: number) => Promise<readonly string[]>;
+  /** Whether other trust domains fetch our bundle. */
+  readonly federated: () => boolean;
 }
 
 /** A step that was taken, for the log. */
@@ -48,11 +50,16 @@ export class Rotation {
     this.#sources = sources;
   }
 
-  /** Takes all steps that are due. @throws ParentError when the parent gives nothing usable; the rest was done */
-  tick(): Promise<TakenStep[]> {
+  /** Takes all steps that are due; a parent that gives nothing usable ends them, and what was done is done. */
+  tick(onRefusal: (error: ParentError | RotationRefused) => void): Promise<TakenStep[]> {
     return this.#alone(async () => {
       const taken: TakenStep[] = [];
-      for (let step = await this.#next(); step && taken.length < MOST_STEPS; step = await this.#next()) taken.push(...(await this.#take(step)));
+      try {
+        for (let step = await this.#next(); step && taken.length < MOST_STEPS; step = await this.#next()) taken.push(...(await this.#take(step)));
+      } catch (error) {
+        if (!(error instanceof ParentError || error instanceof RotationRefused)) throw error;
+        onRefusal(error);
+      }
       return taken;
     });
   }
@@ -95,6 +102,11 @@ export class Rotation {
       if (breaking.length > 0 && !force) {
         throw new RotationRefused(`root ${root.subject} is not acknowledged by ${breaking.join(', ')}`, 'bring them back or wait; --force activates it all the same, and they cannot verify the others until they reconnect by hand');
       }
+      const { now, policy, federated } = this.#sources;
+      const seen = seenByPeersAt(root, policy(), federated());
+      if (now() < seen && !force) {
+        throw new RotationRefused(`other trust domains may not have fetched root ${root.subject} yet`, `wait until ${new Date(seen).toISOString()}; with --force their calls fail until they have`);
+      }
       if (!waitingIssuer(this.#document, root)) await this.#take({ kind: 'prepare-issuer', root });
       const entry = this.#document.entries.find((item) => item.id === root.id) ?? root;
       return { steps: await this.#take({ kind: 'activate', entry }), breaking };
@@ -114,13 +126,13 @@ export class Rotation {
   }
 
   async #next(): Promise<RotationStep | null> {
-    const { now, policy, parent, wanted } = this.#sources;
+    const { now, policy, parent, wanted, federated } = this.#sources;
     const successor = successorRoot(this.#document);
     const lagging = successor?.state === 'published' ? await this.#lagging(successor) : [];
     const held = activeEntry(this.#document, 'root')?.parent ?? 'selfSigned';
     const adapter = parent();
     const kind = adapter || wanted() === 'selfSigned' ? wanted() : held;
-    const facts: RotationFacts = { now: now(), parent: kind, offered: adapter?.offered() ?? null, lagging };
+    const facts: RotationFacts = { now: now(), parent: kind, offered: adapter?.offered() ?? null, lagging, federated: federated() };
     return nextStep(this.#document, policy(), facts);
   }
 

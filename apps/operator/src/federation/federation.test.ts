@@ -91,8 +91,8 @@ beforeAll(async () => {
   app = http.createServer((_req, res) => void res.end('ledger'));
   await new Promise<void>((resolve) => app.listen(join(directory, 'app.sock'), resolve));
   [shop, bank] = await Promise.all([
-    startOperator({ SALLYPORT_BUNDLE_PORT: '0' }),
-    startOperator({ SALLYPORT_BUNDLE_PORT: '0', SALLYPORT_TRUST_DOMAIN: 'bank.test' }),
+    startOperator({ environment: { SALLYPORT_BUNDLE_PORT: '0' } }),
+    startOperator({ environment: { SALLYPORT_BUNDLE_PORT: '0', SALLYPORT_TRUST_DOMAIN: 'bank.test' } }),
   ]);
   port = await freePort();
   const jwks = { allowedHosts: ['127.0.0.1'] };

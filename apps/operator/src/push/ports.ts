@@ -12,22 +12,23 @@ import { joinRoutes, streamRoutes } from './routes.ts';
 import { startPushServer } from './server.ts';
 
 const CHECK_MS = 1_000;
+const RETRY_MS = 5_000;
 
-interface PortsOptions {
-  config: Config;
-  authority: Authority;
-  issuance: Issuance;
-  hub: PushHub;
-  database: Database;
+interface PortOptions {
+  readonly config: Config;
+  readonly authority: Authority;
+  readonly issuance: Issuance;
+  readonly hub: PushHub;
+  readonly database: Database;
   /** Our trust bundle, for other trust domains. */
-  bundle: () => SpiffeBundle;
-  now: () => number;
-  onReport: () => void;
-  log: Logger;
+  readonly bundle: () => SpiffeBundle;
+  readonly now: () => number;
+  readonly onReport: () => void;
+  readonly log: Logger;
 }
 
 /** The two ports for proxies and the one for other trust domains, with the operator's own SVID renewed at half of its life and when the trust bundle changed. */
-export async function startProxyPorts(options: PortsOptions): Promise<{ joinPort: number; streamPort: number; bundlePort: number | null; close: () => Promise<void> }> {
+export async function startProxyPorts(options: PortOptions): Promise<{ joinPort: number; streamPort: number; bundlePort: number | null; close: () => Promise<void> }> {
   const { config, authority, issuance, now, log } = options;
   const issue = () => issueOperatorIdentity((order) => issuance.issue(order), authority.roots(), config.trustDomain);
   let own = await issue().catch((error: unknown) => {
@@ -42,8 +43,11 @@ export async function startProxyPorts(options: PortsOptions): Promise<{ joinPort
   const renew = async () => {
     const roots = authority.roots();
     const same = roots.length === own.identity.ca.length && roots.every((root) => own.identity.ca.includes(root));
-    if (now() >= own.renewAt) own = await issue();
-    else if (same) return;
+    if (now() >= own.renewAt) {
+      // When this fails, what there is goes on, and the next try is a little later.
+      own = { ...own, renewAt: now() + RETRY_MS };
+      own = await issue();
+    } else if (same) return;
     else own = { ...own, identity: { ...own.identity, ca: roots } };
     for (const server of [join, stream, endpoint]) server?.renew(own.identity);
     log.info({ roots: roots.length }, same ? 'the operator renewed its own SVID' : 'the operator took up the new trust bundle');

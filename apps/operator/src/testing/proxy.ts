@@ -24,12 +24,11 @@ async function post(session: ClientHttp2Session, path: string, body: unknown): P
   stream.on('data', (chunk: Buffer) => {
     text += chunk.toString();
   });
-  const ended = once(stream, 'end');
-  const headers = await new Promise<IncomingHttpHeaders & IncomingHttpStatusHeader>((resolve, reject) => {
+  const response = new Promise<IncomingHttpHeaders & IncomingHttpStatusHeader>((resolve) => {
     stream.once('response', resolve);
-    stream.once('error', reject);
   });
-  await ended;
+  // `once` fails when the stream does, which ends the wait for the response too.
+  const [headers] = await Promise.all([response, once(stream, 'end')]);
   return { status: Number(headers[':status']), retryAfter: Number(headers['retry-after'] ?? 0), body: (text === '' ? null : JSON.parse(text)) as never };
 }
 
@@ -87,16 +86,22 @@ export class WireProxy {
     return post(session, '/v1/reattest', { proxy: this.name, nonce, signature, csr: this.csr() });
   }
 
+  /** The session on the stream port; a new one when the operator ended the last. */
+  #connected(): ClientHttp2Session {
+    if (!this.#stream || this.#stream.destroyed || this.#stream.closed) {
+      this.#stream = this.#session(this.#operator.streamUrl, { key: this.#keys.privateKey, cert: this.svid?.chain.join('') ?? '' });
+    }
+    return this.#stream;
+  }
+
   /** Calls the stream port with the SVID. */
   async call(path: string, body: unknown): Promise<Answer> {
-    this.#stream ??= this.#session(this.#operator.streamUrl, { key: this.#keys.privateKey, cert: this.svid?.chain.join('') ?? '' });
-    return post(this.#stream, path, body);
+    return post(this.#connected(), path, body);
   }
 
   /** Subscribes; deltas are collected and, with `ack`, confirmed. */
   subscribe(options: { ack: boolean; have?: Record<string, string> }): ClientHttp2Stream {
-    this.#stream ??= this.#session(this.#operator.streamUrl, { key: this.#keys.privateKey, cert: this.svid?.chain.join('') ?? '' });
-    const stream = this.#stream.request({ ':method': 'POST', ':path': '/v1/config' });
+    const stream = this.#connected().request({ ':method': 'POST', ':path': '/v1/config' });
     stream.end(JSON.stringify({ proxy: this.name, have: options.have ?? {} }));
     let buffer = '';
     stream.on('data', (chunk: Buffer) => {

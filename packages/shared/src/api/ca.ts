@@ -41,7 +41,8 @@ export const caCertificate = z.strictObject({
 export const caView = z.strictObject({
   trustDomain: z.string(),
   parent: z.strictObject({ wanted: z.string(), status: z.enum(['True', 'False']), reason: z.string(), message: z.string() }),
-  bundle: z.strictObject({ sequence: z.int(), roots: z.int() }),
+  /** `refreshHint` in seconds: how often other trust domains should fetch it. */
+  bundle: z.strictObject({ sequence: z.int(), roots: z.int(), refreshHint: z.number() }),
   lifetimes: z.strictObject({ leaf: z.string(), issuer: z.string(), root: z.string(), rootActivation: z.enum(['automatic', 'manual']) }),
   /** Newest first; of those removed the last ten. */
   certificates: z.array(caCertificate),

@@ -5,7 +5,7 @@ export { createCsr, InvalidCsrError, readCsr } from './csr.ts';
 export { type CaCertificate, hostMeets, readCaCertificate, UnreadableCertificateError } from './read-certificate.ts';
 export {
   activated, activeEntry, bundleOf, CA_STATES, caDocument, type CaDocument, type CaEntry, handoverAt, issuerMargin, nextStep, PARENTS, type Parent,
-  published, removableAt, removed, type RotationFacts, type RotationPolicy, type RotationStep, shortestLeaf, successorAt, successorRoot, waitingIssuer, withPrepared,
+  published, refreshHint, removableAt, removed, type RotationFacts, type RotationPolicy, type RotationStep, seenByPeersAt, shortestLeaf, successorAt, successorRoot, waitingIssuer, withPrepared,
 } from './rotation.ts';
 export { TrustBridge } from './spiffe-bridge.ts';
 export { BundleError, type JwtAuthority, readSpiffeBundle, type SpiffeBundle, writeJwtBundle, writeSpiffeBundle } from './spiffe-bundle.ts';

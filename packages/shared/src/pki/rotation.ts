@@ -66,6 +66,8 @@ export interface RotationFacts {
   readonly offered: string | null;
   /** Live proxies that have not acknowledged the bundle with the published root. */
   readonly lagging: readonly string[];
+  /** Whether other trust domains fetch our bundle, which acknowledge nothing. */
+  readonly federated: boolean;
 }
 
 export type RotationStep =
@@ -76,6 +78,16 @@ export type RotationStep =
 /** How long a root or issuer stays after the last SVID under it has ended: an hour, or a leaf's life where that is shorter. */
 function removalMargin(policy: RotationPolicy): number {
   return Math.min(HOUR, policy.leaf);
+}
+
+/** How often other trust domains should fetch our bundle: `spiffe_refresh_hint` in ms, 5 min or what fits a shorter leaf. */
+export function refreshHint(policy: RotationPolicy): number {
+  return Math.min(5 * MINUTE, policy.leaf / 10);
+}
+
+/** When a published root may sign as far as other trust domains are concerned: they have been asked to fetch it five times. */
+export function seenByPeersAt(root: CaEntry, policy: RotationPolicy, federated: boolean): number {
+  return (root.publishedAt ?? root.since) + (federated ? 5 * refreshHint(policy) : 0);
 }
 
 /** An SVID ends this long before its issuer. */
@@ -138,20 +150,27 @@ export function nextStep(document: CaDocument, policy: RotationPolicy, facts: Ro
 function rootStep(document: CaDocument, policy: RotationPolicy, facts: RotationFacts): RotationStep | null {
   const active = activeEntry(document, 'root');
   const successor = successorRoot(document);
+  // What is trusted after an expiry is for a person to say: proxies have to be given the new bundle by hand.
+  if (active && facts.now >= active.notAfter && !reanchored(active, facts)) return null;
   if (!successor) return !active || successorDue(active, policy, facts) ? { kind: 'prepare-root' } : null;
   if (!waitingIssuer(document, successor)) return { kind: 'prepare-issuer', root: successor };
   if (!active) return { kind: 'activate', entry: successor };
   if (successor.state === 'prepared') return { kind: 'publish', entry: successor };
-  if (!policy.manual && facts.lagging.length === 0) return { kind: 'activate', entry: successor };
+  const seen = facts.now >= seenByPeersAt(successor, policy, facts.federated);
+  if (!policy.manual && facts.lagging.length === 0 && seen) return { kind: 'activate', entry: successor };
   // Files were changed again. What is published stays until the new content has been found good.
   return facts.offered !== null && successor.upstream !== facts.offered ? { kind: 'prepare-root' } : null;
 }
 
 /** A root is followed when its parent is no longer the one that is wanted, offers another certificate, or at half of its life. */
 function successorDue(active: CaEntry, policy: RotationPolicy, { now, parent, offered }: RotationFacts): boolean {
-  if (active.parent !== parent) return true;
-  if (offered !== null) return active.upstream !== offered;
+  if (reanchored(active, { parent, offered })) return true;
   return parent !== 'file' && now >= successorAt(active, policy);
+}
+
+/** Somebody chose another parent, or gave it other files. */
+function reanchored(active: CaEntry, { parent, offered }: Pick<RotationFacts, 'parent' | 'offered'>): boolean {
+  return active.parent !== parent || (offered !== null && active.upstream !== offered);
 }
 
 function issuerStep(document: CaDocument, policy: RotationPolicy, { now }: RotationFacts): RotationStep | null {

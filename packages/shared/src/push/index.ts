@@ -217,7 +217,8 @@ const heldSvid = z.strictObject({
 /**
  * Telemetry for [from, to), sent every few seconds even when nothing happened: an empty report is proof of silence.
  * `epoch` is random for each process; `seq` counts from 1. A report is kept and sent again until it is accepted.
- * When memory forced the proxy to drop reports, `droppedFrom` tells since when this report's coverage is broken.
+ * `droppedFrom` tells since when something is missing. Before `from`: what lies before this report is lost, and its own span is
+ * whole. From `from` on: this report is itself incomplete from then on, and proves nothing about the time up to `to`.
  */
 export const reportRequest = z.strictObject({
   epoch: z.string().min(8).max(64),

@@ -16,7 +16,7 @@ beforeEach(async () => {
   corporate = new CorporateCa(() => ca.now);
   files = { certificateFile: join(ca.directory, 'tls.crt'), keyFile: join(ca.directory, 'tls.pem') };
   ca.policy = { leaf: 60 * MINUTE, issuer: 600 * MINUTE, root: 6000 * MINUTE, manual: false };
-  await ca.rotation.tick();
+  await ca.tick();
 });
 afterEach(() => {
   ca.parent?.close();
@@ -37,11 +37,11 @@ describe('a corporate intermediate in files', () => {
     const before = await ca.issue();
     follow();
     ca.lagging = ['node-1'];
-    await ca.rotation.tick();
+    await ca.tick();
     expect(ca.authority.roots()).toHaveLength(2);
     expect((await ca.issue()).issuer).toBe(before.issuer);
     ca.lagging = [];
-    await ca.rotation.tick();
+    await ca.tick();
     const after = await ca.issue();
     expect(after.issuer).toBe('mesh intermediate');
     expect(leadsTo(after.chain, ca.authority.roots(), ca.now)).toBe(true);
@@ -51,7 +51,7 @@ describe('a corporate intermediate in files', () => {
   it.each([['P-256', keysFor('m')], ['P-384', { subject: 'm', ...generateKeyPairSync('ec', { namedCurve: 'P-384' }) }], ['RSA', rsaKeysFor('m', 2048)]])('with a key of type %s is accepted by openssl, by its twin in the bundle and by the corporate root alone', async (_type, keys) => {
     corporate.writeFiles(files, {}, keys);
     follow();
-    await ca.rotation.tick();
+    await ca.tick();
     const { chain } = await ca.issue();
     expect(chain).toHaveLength(3);
     const twin = ca.store.document.entries.find(({ role, state }) => role === 'root' && state === 'active');
@@ -68,7 +68,7 @@ describe('a corporate intermediate in files', () => {
   it('does not let a sibling of the same corporate CA mint identities of the mesh', async () => {
     corporate.writeFiles(files);
     follow();
-    await ca.rotation.tick();
+    await ca.tick();
     const sibling = keysFor('sibling');
     const rogue = new TestCa();
     rogue.now = ca.now;
@@ -76,7 +76,7 @@ describe('a corporate intermediate in files', () => {
     corporate.writeFiles(rogueFiles, {}, sibling);
     rogue.parent = new FileParent({ ...rogueFiles, trustDomain: TRUST_DOMAIN, onChange: () => undefined, watch: false });
     rogue.wanted = 'file';
-    await rogue.rotation.tick();
+    await rogue.tick();
     const { chain } = await rogue.issue();
     expect(leadsTo(chain, [corporate.rootPem], ca.now)).toBe(true);
     expect(leadsTo(chain, ca.authority.roots(), ca.now)).toBe(false);
@@ -86,13 +86,13 @@ describe('a corporate intermediate in files', () => {
   it('is found by the poll when it is swapped on the disk, and works after the files are gone', async () => {
     corporate.writeFiles(files);
     follow();
-    await ca.rotation.tick();
+    await ca.tick();
     const second = corporate.writeFiles(files);
-    await ca.rotation.tick();
+    await ca.tick();
     expect((await ca.issue()).chain[1]).toBe(second);
     rmSync(files.certificateFile);
     rmSync(files.keyFile);
-    await expect(ca.rotation.tick()).rejects.toThrow('cannot be read (ENOENT)');
+    await expect(ca.tick()).rejects.toThrow('cannot be read (ENOENT)');
     expect((await ca.issue()).chain[1]).toBe(second);
     ca.open();
     expect((await ca.issue()).chain[1]).toBe(second);
@@ -102,14 +102,14 @@ describe('a corporate intermediate in files', () => {
     const keys = keysFor('mesh intermediate');
     corporate.writeFiles(files, { serial: Buffer.from([99]) }, keys);
     follow();
-    await ca.rotation.tick();
+    await ca.tick();
     const [crt] = [openssl('x509', '-in', 'tls.crt')];
     ca.lagging = ['node-1'];
     corporate.writeFiles(files);
-    await ca.rotation.tick();
+    await ca.tick();
     expect(ca.states()).toContain('root published');
     writeFileSync(files.certificateFile, crt + corporate.policyPem + corporate.rootPem);
-    await ca.rotation.tick();
+    await ca.tick();
     expect(ca.states()).not.toContain('root published');
   });
 });
@@ -132,10 +132,10 @@ describe('a bad chain is refused, and the old one kept', () => {
   ])('%s', async (_name, spoil, reason) => {
     const good = corporate.writeFiles(files);
     follow();
-    await ca.rotation.tick();
+    await ca.tick();
     const roots = ca.authority.roots();
     spoil(good);
-    await expect(ca.rotation.tick()).rejects.toThrow(reason);
+    await expect(ca.tick()).rejects.toThrow(reason);
     expect(ca.authority.roots()).toEqual(roots);
     expect((await ca.issue()).chain[1]).toBe(good);
   });

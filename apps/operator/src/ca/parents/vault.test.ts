@@ -76,7 +76,7 @@ beforeEach(async () => {
   vault = new VaultStandIn(corporate);
   port = await vault.listen();
   writeFileSync(path('token'), 's.token-1\n');
-  await ca.rotation.tick();
+  await ca.tick();
 });
 afterEach(() => {
   vault.close();
@@ -86,7 +86,7 @@ afterEach(() => {
 describe('Vault as the parent (a stand-in for it)', () => {
   it('signs an intermediate for a key that never leaves us, with the token of the moment', async () => {
     follow({ namespace: 'team/mesh' });
-    await ca.rotation.tick();
+    await ca.tick();
     const { chain, issuer } = await ca.issue();
     expect(issuer).toBe('shop.test issuing');
     expect(leadsTo(chain, ca.authority.roots(), ca.now)).toBe(true);
@@ -98,7 +98,7 @@ describe('Vault as the parent (a stand-in for it)', () => {
     expect(JSON.stringify(asked?.body)).not.toContain('PRIVATE KEY');
     writeFileSync(path('token'), 's.token-2');
     ca.now += 300 * MINUTE;
-    await ca.rotation.tick();
+    await ca.tick();
     expect(vault.asked[1]?.headers).toMatchObject({ 'x-vault-token': 's.token-2' });
     expect(vault.asked[1]?.body['csr']).not.toBe(asked?.body['csr']);
   });
@@ -119,7 +119,7 @@ describe('Vault as the parent (a stand-in for it)', () => {
     const roots = ca.authority.roots();
     follow();
     spoil();
-    await expect(ca.rotation.tick()).rejects.toThrow(reason);
+    await expect(ca.tick()).rejects.toThrow(reason);
     expect(ca.authority.roots()).toEqual(roots);
     expect(leadsTo((await ca.issue()).chain, roots, ca.now)).toBe(true);
   });
@@ -134,10 +134,10 @@ describe('Vault as the parent (a stand-in for it)', () => {
     selfSigned('other');
     const address = `https://127.0.0.1:${await tls.listen()}`;
     follow({ address, caFile: path('other.crt') });
-    await expect(ca.rotation.tick()).rejects.toThrow(/cannot be reached: self-signed certificate/);
+    await expect(ca.tick()).rejects.toThrow(/cannot be reached: self-signed certificate/);
     expect(tls.asked).toEqual([]);
     follow({ address, caFile: path('vault.crt') });
-    await ca.rotation.tick();
+    await ca.tick();
     expect((await ca.issue()).issuer).toBe('shop.test issuing');
     tls.close();
   });

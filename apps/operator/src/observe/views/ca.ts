@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import type { CaCertificate, CaView } from '@sallyport/shared/api';
-import { bundleOf, type CaDocument, type CaEntry, handoverAt, removableAt, type RotationPolicy, successorAt, successorRoot } from '@sallyport/shared/pki';
+import { bundleOf, type CaDocument, type CaEntry, handoverAt, refreshHint, removableAt, type RotationPolicy, successorAt, successorRoot } from '@sallyport/shared/pki';
 import type { Authority } from '../../ca/authority.ts';
 import type { CaController } from '../../ca/controller.ts';
 import type { Issuance } from '../../ca/issuance.ts';
@@ -36,7 +36,7 @@ export async function readCa(sources: CaSources): Promise<CaView> {
   return {
     trustDomain: sources.trustDomain,
     parent: { wanted: sources.ca.wanted, ...sources.ca.condition },
-    bundle: { sequence: document.sequence, roots: bundleOf(document).length },
+    bundle: { sequence: document.sequence, roots: bundleOf(document).length, refreshHint: refreshHint(sources.ca.policy) / 1000 },
     lifetimes: { leaf: certificates.leafLifetime, issuer: certificates.issuerLifetime, root: certificates.rootLifetime, rootActivation: certificates.rootActivation },
     certificates: caCertificates(document, sources.ca.policy, lagging.map(({ proxy }) => proxy), sources.now()),
     lagging,
