@@ -1,6 +1,5 @@
 import { fromPem } from './certificate.ts';
-import { children, content, type Der, decode } from './der.ts';
-import { readCertificate } from './spiffe-leaf.ts';
+import { children, content, type Der, decode, readOid } from './der.ts';
 
 /** Raised for bytes that are no certificate in canonical DER. */
 export class UnreadableCertificateError extends Error {
@@ -43,14 +42,14 @@ function read(certificate: Der): CaCertificate {
   // serial, algorithm, issuer, validity, subject: the version before them is tagged and may be absent.
   const subject = fields.filter((item) => (item.tagClass as number) === 0)[4];
   if (!subject) throw new Error('no subject');
-  const { extensions } = readCertificate(certificate);
-  const basic = extensions.get('2.5.29.19')?.value;
+  const extensions = extensionsOf(fields);
+  const basic = extensions.get('2.5.29.19');
   const constraints = basic ? children(basic) : [];
   const flag = constraints.find((item) => (item.type as number) === 1);
   const length = constraints.find((item) => (item.type as number) === 2);
-  const usage = extensions.get('2.5.29.15')?.value;
-  const keyId = extensions.get('2.5.29.14')?.value;
-  const names = extensions.get('2.5.29.30')?.value;
+  const usage = extensions.get('2.5.29.15');
+  const keyId = extensions.get('2.5.29.14');
+  const names = extensions.get('2.5.29.30');
   const permitted = names ? hosts(names, 0) : [];
   return {
     subject,
@@ -61,6 +60,19 @@ function read(certificate: Der): CaCertificate {
     permittedHosts: permitted.length > 0 ? permitted : null,
     excludedHosts: names ? hosts(names, 1) : [],
   };
+}
+
+/** Values of extensions by their OIDs. RFC 5280 §4.2: none may come twice. */
+function extensionsOf(fields: readonly Der[]): Map<string, Der> {
+  const list = fields.find((item, index) => index > 5 && (item.tagClass as number) === 0x80 && (item.type as number) === 3);
+  const extensions = new Map<string, Der>();
+  for (const item of list ? children(children(list)[0]) : []) {
+    const parts = children(item);
+    const id = readOid(parts[0]);
+    if (extensions.has(id)) throw new Error('repeated extension');
+    extensions.set(id, decode(content(parts.at(-1))));
+  }
+  return extensions;
 }
 
 /** URI hosts of the permitted [0] or excluded [1] subtrees (RFC 5280 §4.2.1.10). */
