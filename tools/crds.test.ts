@@ -36,11 +36,11 @@ function everyNode(node: Node, check: (node: Node) => void): void {
 }
 
 test('there is one for each kind, in its scope', () => {
-  expect(definitions.map((item) => item.spec.scope).sort()).toEqual(['Cluster', ...Array.from({ length: 6 }, () => 'Namespaced')]);
+  expect(definitions.map((item) => item.spec.scope).sort()).toEqual(['Cluster', 'Cluster', ...Array.from({ length: 7 }, () => 'Namespaced')]);
 });
 
 test('schemas are structural: typed, and never properties beside additionalProperties', () => {
-  for (const plural of ['meshes', 'workloads', 'services', 'peerauthentications', 'authorizationpolicies', 'requestauthentications', 'expectedgraphs']) {
+  for (const plural of ['meshes', 'workloads', 'services', 'peerauthentications', 'authorizationpolicies', 'requestauthentications', 'trafficpolicies', 'expectedgraphs']) {
     everyNode(specOf(plural), (node) => {
       expect(node.type).toBeTypeOf('string');
       expect(node.oneOf).toBeUndefined();

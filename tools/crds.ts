@@ -34,7 +34,9 @@ const COLUMNS: Readonly<Record<Kind, readonly Column[]>> = {
   PeerAuthentication: [column('Mode', '.spec.mtls.mode')],
   AuthorizationPolicy: [column('Action', '.spec.action'), column('Enforcement', '.spec.enforcement')],
   RequestAuthentication: [column('Issuer', '.spec.jwtRules[0].issuer')],
+  TrafficPolicy: [column('Services', '.spec.targetRefs[*].name')],
   ExpectedGraph: [],
+  FederatedTrustDomain: [column('Trust-Domain', '.spec.trustDomain'), column('Profile', '.spec.bundleEndpointProfile.type')],
 };
 const COMMON: readonly Column[] = [
   column('Accepted', '.status.conditions[?(@.type=="Accepted")].status'),

@@ -74,6 +74,18 @@ spec:
     outputClaimToHeaders:
     - {header: x-customer, claim: sub}
 `,
+  TrafficPolicy: `apiVersion: sallyport.dev/v1alpha1
+kind: TrafficPolicy
+metadata: {name: payments, namespace: shop}
+spec:
+  targetRefs:
+  - {kind: Service, name: payments}
+  timeouts: {request: 10s, backendRequest: 2s}
+  retry: {codes: [502, 503], attempts: 2, backoff: 50ms}
+  retryConstraint: {budget: {percent: 10}}
+  circuitBreaker: {maxRequests: 200}
+  outlierDetection: {consecutive5xxErrors: 5, baseEjectionTime: 30s}
+`,
   ExpectedGraph: `apiVersion: sallyport.dev/v1alpha1
 kind: ExpectedGraph
 metadata: {name: shop, namespace: shop}
@@ -82,5 +94,13 @@ spec:
   - from: {serviceAccount: checkout}
     to: {service: payments, port: 80}
     description: customers pay
+`,
+  FederatedTrustDomain: `apiVersion: sallyport.dev/v1alpha1
+kind: FederatedTrustDomain
+metadata: {name: partner}
+spec:
+  trustDomain: partner.example
+  bundleEndpointURL: https://spiffe.partner.example/
+  bundleEndpointProfile: {type: https_web}
 `,
 };

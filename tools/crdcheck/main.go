@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
@@ -22,6 +23,7 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	"k8s.io/apimachinery/pkg/runtime"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"sigs.k8s.io/yaml"
@@ -65,7 +67,12 @@ func main() {
 
 func run() error {
 	var in input
-	if err := json.NewDecoder(os.Stdin).Decode(&in); err != nil {
+	text, err := io.ReadAll(os.Stdin)
+	if err != nil {
+		return err
+	}
+	// The API server's own reading of JSON, which keeps whole numbers whole: CEL would refuse to compare others.
+	if err := utiljson.Unmarshal(text, &in); err != nil {
 		return err
 	}
 	scheme := runtime.NewScheme()

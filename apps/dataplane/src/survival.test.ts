@@ -29,11 +29,10 @@ afterEach(async () => {
 it('changes of policies, endpoints and listeners fail no call', async () => {
   const callers: Caller[] = [http1(scene, agent), http1(scene, false), h2(scene), tcp(scene, false), mutualTls(scene)];
   const calls = callers.map(() => 0);
-  let failed = 0;
-  let going = true;
+  const counts = { failed: 0, going: true };
   const work = async (caller: Caller, i: number) => {
-    while (going) {
-      if (!(await caller())) failed += 1;
+    while (counts.going) {
+      if (!(await caller())) counts.failed += 1;
       calls[i] = (calls[i] ?? 0) + 1;
     }
   };
@@ -43,9 +42,9 @@ it('changes of policies, endpoints and listeners fail no call', async () => {
     await scene.change();
     await until('calls of every kind', () => calls.every((count, i) => count > (before[i] ?? 0)));
   }
-  going = false;
+  counts.going = false;
   await working;
-  expect(failed).toBe(0);
+  expect(counts.failed).toBe(0);
 }, TEST_MS);
 
 /** Numbers that look random and are the same each time. */

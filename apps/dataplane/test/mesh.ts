@@ -34,6 +34,8 @@ export class TestMesh {
   readonly operator = new FakeOperator();
   readonly directory = mkdtempSync(join(tmpdir(), 'dataplane-'));
   readonly logs: Record<string, unknown>[] = [];
+  /** What proxies that start from now on are told beside the defaults. */
+  telemetry: Partial<ProxyConfig['telemetry']> = {};
   readonly #proxies = new Map<string, Proxy>();
   readonly #closers: (() => void)[] = [];
 
@@ -56,7 +58,9 @@ export class TestMesh {
     const joinTokenFile = join(this.directory, `${name}.token`);
     const stateDir = join(this.directory, name);
     const { joinUrl, streamUrl } = this.operator;
-    return { proxy: name, role: 'node', trustDomain: TRUST_DOMAIN, joinUrl, streamUrl, joinTokenFile, bootstrapBundleFile, stateDir, adminPort: 0, reportInterval: 100, logLevel: 'debug' };
+    const telemetry = { accessLog: 'off', accessLogSample: 1, otlp: null, traceSample: 0, ...this.telemetry } as const;
+    const workloadApi = join(this.directory, `${name}.workload-api`);
+    return { proxy: name, role: 'node', trustDomain: TRUST_DOMAIN, joinUrl, streamUrl, joinTokenFile, bootstrapBundleFile, stateDir, adminPort: 0, reportInterval: 100, workloadApi, logLevel: 'debug', telemetry };
   }
 
   /** Starts a proxy; its token is made unless the state directory knows it already. */
@@ -151,7 +155,7 @@ export function countOf(flows: readonly Flow[], match: (flow: Flow) => boolean):
 export function baseEntries(root: string): Entries {
   return new Map<string, ConfigEntry>([
     ['mesh', { type: 'mesh', value: KINDS.Mesh.schema.parse({ apiVersion: API_VERSION, kind: 'Mesh', metadata: { name: 'default' }, spec: { trustDomain: TRUST_DOMAIN } }) }],
-    ['bundle', { type: 'bundle', value: { trustDomain: TRUST_DOMAIN, roots: [root] } }],
+    ['bundle', { type: 'bundle', value: { trustDomain: TRUST_DOMAIN, roots: [root], jwtKeys: [] } }],
   ]);
 }
 
@@ -185,6 +189,13 @@ export function addPolicy(entries: Entries, namespace: string, name: string, spe
 export function addPeerMode(entries: Entries, namespace: string, mode: 'STRICT' | 'PERMISSIVE' | 'DISABLE'): void {
   const value = { apiVersion: API_VERSION, kind: 'PeerAuthentication', metadata: { name: 'default', namespace }, spec: { mtls: { mode } } } as const;
   entries.set(`peer/${namespace}/default`, { type: 'peer', value });
+}
+
+/** A TrafficPolicy that rules `services` of its namespace. */
+export function addTraffic(entries: Entries, namespace: string, services: readonly string[], spec: object): void {
+  const targetRefs = services.map((name) => ({ kind: 'Service', name }));
+  const resource = KINDS.TrafficPolicy.schema.parse({ apiVersion: API_VERSION, kind: 'TrafficPolicy', metadata: { name: 'traffic', namespace }, spec: { targetRefs, ...spec } });
+  entries.set(`traffic/${namespace}/traffic`, { type: 'traffic', value: { resource, services: [...services] } });
 }
 
 export function addAuthentication(entries: Entries, namespace: string, name: string, spec: object): void {

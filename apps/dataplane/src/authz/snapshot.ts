@@ -2,11 +2,12 @@ import { X509Certificate } from 'node:crypto';
 import { parseSpiffeId } from '@sallyport/shared/mesh';
 import { compileAuthentication, type CompiledWorkloadPolicy, compileWorkloadPolicy, type WorkloadPolicyInput } from '@sallyport/shared/policy';
 import type { ConfigEntry, ServiceConfig } from '@sallyport/shared/push';
-import type { AuthorizationPolicy, JwtRule, MeshSpec, PeerAuthentication, RequestAuthentication, Workload } from '@sallyport/shared/resources';
+import type { AuthorizationPolicy, JwtRule, MeshSpec, PeerAuthentication, RequestAuthentication, TrafficPolicySpec, Workload } from '@sallyport/shared/resources';
 import { prepareAuthentication, type WorkloadAuthentication } from '../authn/authenticate.ts';
 import type { KeyRing } from '../authn/key-ring.ts';
 import { keyRings } from '../authn/key-rings.ts';
 import { type ConfigProblem, type ConfigSet, RefusedConfigError } from '../config-stream/config-set.ts';
+import type { TrustUpdate } from '../identity/trust.ts';
 
 /** One workload that this proxy serves, with its policy ready to be asked. */
 export interface ServedWorkload {
@@ -25,20 +26,23 @@ export interface ServedWorkload {
 export interface Snapshot {
   readonly version: string;
   readonly mesh: MeshSpec;
-  readonly roots: readonly string[];
+  readonly trust: TrustUpdate;
   readonly workloads: readonly ServedWorkload[];
   /** By `namespace/name`. */
   readonly services: ReadonlyMap<string, ServiceConfig>;
+  /** The traffic policy that rules a service, by `namespace/name` of the service. */
+  readonly traffic: ReadonlyMap<string, TrafficPolicySpec>;
 }
 
 interface Sorted {
   readonly mesh: MeshSpec;
-  readonly roots: readonly string[];
+  readonly trust: TrustUpdate;
   readonly workloads: readonly Extract<ConfigEntry, { type: 'workload' }>['value'][];
   readonly services: readonly ServiceConfig[];
   readonly authorizationPolicies: readonly AuthorizationPolicy[];
   readonly peerAuthentications: readonly PeerAuthentication[];
   readonly requestAuthentications: readonly RequestAuthentication[];
+  readonly trafficPolicies: readonly Extract<ConfigEntry, { type: 'traffic' }>['value'][];
   readonly keys: (rule: JwtRule) => KeyRing | null;
 }
 
@@ -50,6 +54,7 @@ interface Sorted {
 export function compileSnapshot(set: ConfigSet, version: string, trustDomain: string): Snapshot {
   const sorted = sort(set, trustDomain);
   const problems: ConfigProblem[] = [];
+  const traffic = trafficByService(sorted.trafficPolicies, problems);
   const workloads: ServedWorkload[] = [];
   for (const value of sorted.workloads) {
     const name = `workload/${value.resource.metadata.namespace ?? ''}/${value.resource.metadata.name}`;
@@ -61,7 +66,7 @@ export function compileSnapshot(set: ConfigSet, version: string, trustDomain: st
   }
   if (problems.length > 0) throw new RefusedConfigError(problems);
   const services = new Map(sorted.services.map((service) => [`${service.namespace}/${service.name}`, service]));
-  return { version, mesh: sorted.mesh, roots: sorted.roots, workloads, services };
+  return { version, mesh: sorted.mesh, trust: sorted.trust, workloads, services, traffic };
 }
 
 function sort(set: ConfigSet, trustDomain: string): Sorted {
@@ -71,28 +76,44 @@ function sort(set: ConfigSet, trustDomain: string): Sorted {
   if (!mesh) throw refuse('mesh', 'is missing');
   if (mesh.trustDomain !== trustDomain) throw refuse('mesh', `has trust domain ${mesh.trustDomain}; this proxy belongs to ${trustDomain}`);
   if (!bundle) throw refuse('bundle', 'is missing');
-  checkBundle(bundle, trustDomain);
+  if (bundle.trustDomain !== trustDomain) throw refuse('bundle', `is of trust domain ${bundle.trustDomain}`);
+  const foreign = entries.flatMap((entry) => (entry.type === 'federation' ? [entry.value] : []));
+  checkRoots('bundle', bundle.roots);
+  for (const { trustDomain: name, roots } of foreign) checkRoots(`federation/${name}`, roots);
   return {
     mesh,
-    roots: bundle.roots,
+    trust: { roots: bundle.roots, jwtKeys: bundle.jwtKeys, federated: new Map(foreign.map((each) => [each.trustDomain, each])), denylist: mesh.denylist },
     workloads: entries.flatMap((entry) => (entry.type === 'workload' ? [entry.value] : [])),
     services: entries.flatMap((entry) => (entry.type === 'service' ? [entry.value] : [])),
     authorizationPolicies: entries.flatMap((entry) => (entry.type === 'authz' ? [entry.value] : [])),
     peerAuthentications: entries.flatMap((entry) => (entry.type === 'peer' ? [entry.value] : [])),
     requestAuthentications: entries.flatMap((entry) => (entry.type === 'authn' ? [entry.value] : [])),
+    trafficPolicies: entries.flatMap((entry) => (entry.type === 'traffic' ? [entry.value] : [])),
     keys: keyRings(entries.flatMap((entry) => (entry.type === 'jwks' ? [entry.value] : []))),
   };
 }
 
-function checkBundle(bundle: { readonly trustDomain: string; readonly roots: readonly string[] }, trustDomain: string): void {
-  if (bundle.trustDomain !== trustDomain) throw refuse('bundle', `is of trust domain ${bundle.trustDomain}`);
-  if (bundle.roots.length === 0) throw refuse('bundle', 'has no root: nobody could be trusted');
-  for (const root of bundle.roots) {
+/** Two policies for one service would be a guess: the operator sends the one that rules. */
+function trafficByService(policies: Sorted['trafficPolicies'], problems: ConfigProblem[]): Map<string, TrafficPolicySpec> {
+  const ruled = new Map<string, TrafficPolicySpec>();
+  for (const { resource: { metadata, spec }, services } of policies) {
+    for (const service of services) {
+      const key = `${metadata.namespace ?? ''}/${service}`;
+      if (ruled.has(key)) problems.push({ name: `traffic/${metadata.namespace ?? ''}/${metadata.name}`, message: `another policy rules service ${key} already` });
+      ruled.set(key, spec);
+    }
+  }
+  return ruled;
+}
+
+function checkRoots(entry: string, roots: readonly string[]): void {
+  if (roots.length === 0) throw refuse(entry, 'has no root: nobody could be trusted');
+  for (const root of roots) {
     try {
       // Parsing is the check: a root that OpenSSL cannot read would break every handshake.
       if (!new X509Certificate(root).ca) throw new Error('not a CA');
     } catch {
-      throw refuse('bundle', 'has a root that is not a readable CA certificate');
+      throw refuse(entry, 'has a root that is not a readable CA certificate');
     }
   }
 }

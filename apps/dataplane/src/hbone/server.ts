@@ -30,7 +30,6 @@ export interface HboneTarget {
 }
 
 export interface HboneServerOptions {
-  readonly trustDomain: string;
   readonly recorder: Recorder;
   readonly limits: Limits;
 }
@@ -48,7 +47,7 @@ export class HboneServer {
   #target: HboneTarget;
   #streams = 0;
 
-  constructor(address: InetAddress, target: HboneTarget, { trustDomain, recorder, limits }: HboneServerOptions) {
+  constructor(address: InetAddress, target: HboneTarget, { recorder, limits }: HboneServerOptions) {
     this.#port = address.port;
     this.#target = target;
     this.#recorder = recorder;
@@ -56,7 +55,6 @@ export class HboneServer {
     this.#connectionShares = new Shares(limits.connectionsOfPeer);
     this.#streamShares = new Shares(limits.streamsOfPeer);
     this.#peers = new TlsPeers(target.credentials, {
-      trustDomain,
       handshake: limits.handshake,
       alpn: ['h2'],
       verified: (socket, principal, ip) => this.#serve(socket, principal, ip),

@@ -1,10 +1,9 @@
 import type { Link } from '../link/link.ts';
+import { ReplayBuffer } from '../traffic/replay.ts';
 import { compileRemoval, ERROR, type Removal } from '../wire/index.ts';
 import type { Downstream, DownstreamUser, Edits, RequestMessage, ResponseMessage, Trailers, Upstream, UpstreamPool, UpstreamUser } from './exchange.ts';
 import { H2Failure } from './h2-outgoing.ts';
-
-/** So much of a body is kept until an answer comes, so that a request that reached nobody can be sent again. */
-const MAX_KEPT = 128 * 1024;
+import type { MirrorCopy } from './mirror-copy.ts';
 
 /** By trailers nobody states an identity or a verdict: some would read them as if they were headers. */
 export const RESERVED: Removal = compileRemoval(['x-forwarded-client-cert'], ['x-sallyport-']);
@@ -16,6 +15,8 @@ export interface ForwardPlan {
   readonly edits: Edits;
   /** What is not passed on of the request's trailers. */
   readonly trailers: Removal;
+  /** Gets the body too. */
+  readonly copy: MirrorCopy | null;
 }
 
 /** Where a request goes. */
@@ -23,6 +24,13 @@ export interface Hop {
   readonly pool: UpstreamPool;
   /** What becomes of the answer's head. */
   readonly answer: Edits;
+  /** Ms until the answer's head must be here; Infinity for no limit. */
+  readonly patience: number;
+}
+
+/** No answer came in the time that the hop had. */
+export class PatienceError extends Error {
+  override readonly name = 'PatienceError';
 }
 
 /** How forwarding ended. `unreachable`: nothing was answered, and the caller of `forward` must answer. */
@@ -34,8 +42,16 @@ export interface ForwardOutcome {
 }
 
 export interface ForwardUser {
-  /** Nobody took anything of the request: where to send it now, or null. Asked once. */
-  again(error: Error): Hop | null;
+  /**
+   * An attempt ended: with an answer of this status, of which the caller saw nothing yet, or with an error.
+   *
+   * @param untouched nobody took anything of the request
+   * @param replayable it can be sent again as it was
+   * @returns ms after which to try {@link next}; null to leave it at that
+   */
+  again(end: number | Error, untouched: boolean, replayable: boolean): number | null;
+  /** Where to try now; null when there is nowhere. */
+  next(): Hop | null;
   /** The answer's head came. True when the caller's connection is to end with it. */
   answered(response: ResponseMessage): boolean;
   finished(outcome: ForwardOutcome): void;
@@ -55,11 +71,10 @@ class Forwarding implements UpstreamUser {
   readonly #hasBody: boolean;
   #hop: Hop;
   #upstream: Upstream | null = null;
-  /** Null when it cannot be sent again. */
-  #kept: Buffer[] | null = [];
+  readonly #kept = new ReplayBuffer();
+  #timer: NodeJS.Timeout | null = null;
   #requestEnded = false;
   #answered = false;
-  #repeated = false;
   #over = false;
   #received = 0;
   #sent = 0;
@@ -81,6 +96,7 @@ class Forwarding implements UpstreamUser {
   #send(): void {
     const { request, target, edits } = this.#plan;
     this.#upstream = this.#hop.pool.call(request, target, edits, this.#hasBody, this);
+    if (Number.isFinite(this.#hop.patience)) this.#timer = setTimeout(() => this.#lostPatience(), this.#hop.patience);
   }
 
   // The request.
@@ -88,9 +104,10 @@ class Forwarding implements UpstreamUser {
   takeBody(data: Buffer): void {
     if (this.#over) return;
     this.#received += data.length;
-    if (this.#kept !== null && this.#received > MAX_KEPT) this.#kept = null;
-    this.#kept?.push(data);
-    if (this.#upstream?.write(data) === false) this.#call.pause();
+    this.#kept.add(data);
+    this.#plan.copy?.write(data);
+    // Between two attempts there is nobody to give it to.
+    if (this.#upstream === null || !this.#upstream.write(data)) this.#call.pause();
     this.#call.consume(data.length);
   }
 
@@ -98,7 +115,8 @@ class Forwarding implements UpstreamUser {
     if (this.#over) return;
     this.#requestEnded = true;
     // Trailers can be read but once.
-    if (trailers !== null) this.#kept = null;
+    if (trailers !== null) this.#kept.drop();
+    this.#plan.copy?.end();
     this.#upstream?.end(trailers, this.#plan.trailers);
   }
 
@@ -120,8 +138,14 @@ class Forwarding implements UpstreamUser {
 
   onResponse(response: ResponseMessage, end: boolean): void {
     if (this.#over) return;
+    this.#stopTimer();
+    const wait = this.#user.again(response.status, false, this.#kept.chunks !== null);
+    if (wait !== null) {
+      this.#upstream?.abort();
+      return this.#repeatAfter(wait, new Error(`the answer was ${response.status}`));
+    }
     this.#answered = true;
-    this.#kept = null;
+    this.#kept.drop();
     if (response.status === 101) return this.#switch(response);
     const close = this.#user.answered(response);
     this.#call.respond(response, this.#hop.answer, { end, close });
@@ -152,14 +176,29 @@ class Forwarding implements UpstreamUser {
       this.#call.abort(codeFor(error));
       return this.#finish('answered', error);
     }
-    const hop = untouched && !this.#repeated && this.#kept !== null ? this.#user.again(error) : null;
-    if (hop === null) return this.#finish('unreachable', error);
-    this.#hop = hop;
-    this.#repeat(this.#kept ?? []);
+    this.#stopTimer();
+    const wait = this.#user.again(error, untouched, this.#kept.chunks !== null);
+    if (wait === null) return this.#finish('unreachable', error);
+    this.#repeatAfter(wait, error);
   }
 
-  #repeat(kept: readonly Buffer[]): void {
-    this.#repeated = true;
+  #lostPatience(): void {
+    this.#upstream?.abort();
+    this.onFailed(new PatienceError(`no answer within ${Math.round(this.#hop.patience)} ms`), false);
+  }
+
+  #repeatAfter(wait: number, error: Error): void {
+    this.#upstream = null;
+    if (wait === 0) return this.#repeat(error);
+    this.#timer = setTimeout(() => this.#repeat(error), wait);
+  }
+
+  #repeat(error: Error): void {
+    const kept = this.#kept.chunks;
+    // Too much may have come meanwhile.
+    const hop = kept === null ? null : this.#user.next();
+    if (kept === null || hop === null) return this.#finish('unreachable', error);
+    this.#hop = hop;
     this.#send();
     let goesOn = true;
     for (const piece of kept) goesOn = this.#upstream?.write(piece) ?? true;
@@ -178,9 +217,16 @@ class Forwarding implements UpstreamUser {
     this.#user.switched(client.link, upstream.link, client.rest.length, upstream.rest.length);
   }
 
+  #stopTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
   #finish(kind: ForwardOutcome['kind'], error: Error | null): void {
     this.#over = true;
-    this.#kept = null;
+    this.#stopTimer();
+    this.#kept.drop();
+    if (this.#hasBody && !this.#requestEnded) this.#plan.copy?.stop();
     this.#user.finished({ kind, error, received: this.#received, sent: this.#sent });
   }
 }

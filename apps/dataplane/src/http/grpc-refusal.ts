@@ -32,11 +32,15 @@ export function grpcRefusal(contentType: string | null, status: number, reason: 
     status: 200,
     fields: [
       ['content-type', type.toLowerCase()],
-      ['grpc-status', String(BY_STATUS[status] ?? OTHERWISE)],
-      ['grpc-message', percentEncoded(text)],
+      ...grpcStatusFields(BY_STATUS[status] ?? OTHERWISE, text),
       ['x-sallyport-reason', reason],
     ],
   };
+}
+
+/** PROTOCOL-HTTP2.md: `Status → "grpc-status" 1*DIGIT`, and its message. */
+export function grpcStatusFields(status: number, text: string): FieldPair[] {
+  return [['grpc-status', String(status)], ['grpc-message', percentEncoded(text)]];
 }
 
 /** PROTOCOL-HTTP2.md: "Percent-Byte-Unencoded → 1*( %x20-%x24 / %x26-%x7E )", all else of the text's UTF-8 as `%XX`. */

@@ -83,10 +83,10 @@ describe.each(doors)('at %s', (_name, options) => {
 
 it('counts each as a bad request where a peer sent it', async () => {
   const badRequests = async () => countOf(await pair.mesh.flows('b'), ({ reason, verdict }) => reason === 'bad-request' && verdict === 'denied');
-  for (const [what, bytes] of floods) {
+  for (const [, bytes] of floods) {
     const before = await badRequests();
     await keep(peerOf(pair, { as: 'web' })).send(Buffer.concat([PREFACE, settings(), bytes()])).end();
-    expect(await badRequests() - before, what).toBeGreaterThan(0);
+    expect((await badRequests()) - before).toBeGreaterThan(0);
   }
 });
 

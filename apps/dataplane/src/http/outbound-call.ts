@@ -4,32 +4,40 @@ import type { Link } from '../link/link.ts';
 import { DialError } from '../listener/dial.ts';
 import { outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
 import type { OpenCalls } from '../tcp/open-calls.ts';
-import type { FlowFacts } from '../telemetry/flow-counter.ts';
+import type { FlowAmounts, FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
-import { compileRemoval, type Removal } from '../wire/index.ts';
-import type { Downstream, Edits, ResponseMessage } from './exchange.ts';
-import { forward, type ForwardOutcome, type ForwardUser, type Hop, RESERVED } from './forward.ts';
+import type { CallTrace } from '../telemetry/trace.ts';
+import type { Place } from '../traffic/breaker.ts';
+import type { CallPlan } from '../traffic/call-plan.ts';
+import type { Fault } from '../traffic/faults.ts';
+import type { Backend } from '../traffic/group.ts';
+import type { ServicePlan } from '../traffic/plan.ts';
+import type { AttemptEnd } from '../traffic/retries.ts';
+import { compileRemoval } from '../wire/index.ts';
+import type { Downstream, Edits, RequestMessage, ResponseMessage, UpstreamPool } from './exchange.ts';
+import { forward, type ForwardOutcome, type ForwardUser, type Hop, PatienceError, RESERVED } from './forward.ts';
+import { grpcStatusFields } from './grpc-refusal.ts';
+import { Hold } from './hold.ts';
 import { InvalidAnswer } from './invalid-answer.ts';
-import { refuse } from './own-response.ts';
+import { MirrorCopy } from './mirror-copy.ts';
+import { refuse, type RefusalParts } from './own-response.ts';
 import type { EndpointPools } from './pool.ts';
-import { type Endpoint, type HttpVersion, type ServicePort, versionTo } from './route.ts';
-import { type Trace, traceOf } from './trace.ts';
+import { requestEdits } from './request-edits.ts';
+import { type Endpoint, type HttpVersion, versionTo } from './route.ts';
 
 const MAX_AGE_MS = 3_600_000;
 const ONE = { count: 1, bytesReceived: 0, bytesSent: 0 };
 
-/** What we say about a request, and what no workload may say. */
-const OURS: Removal = compileRemoval(['x-forwarded-client-cert', 'traceparent'], ['x-sallyport-']);
 /** A workload outside the mesh has no say about verdicts; a proxy of the mesh has. */
 const FROM_OUTSIDE: Edits = { removal: compileRemoval([], ['x-sallyport-']), added: [] };
 const FROM_MESH: Edits = { removal: compileRemoval([], []), added: [] };
 
 type Destination = FlowFacts['destination'];
 
-/** Where a host leads. */
+/** Where a host leads, and how calls get there. */
 export interface Route {
   readonly destination: Destination;
-  readonly port: ServicePort;
+  readonly plan: ServicePlan;
 }
 
 /** What all calls of a workload share. */
@@ -40,58 +48,113 @@ export interface OutboundService {
   readonly closing: boolean;
 }
 
-/** One call of the application. */
+/** One call of the application: planned, perhaps held or answered in the service's place, else forwarded. */
 export class OutboundCall implements ForwardUser {
   readonly #service: OutboundService;
   readonly #target: OutboundTarget;
   readonly #call: Downstream;
-  readonly #trace: Trace;
-  #version: HttpVersion = 1;
-  #route: Route | null = null;
-  #endpoint: Endpoint | null = null;
+  readonly #trace: CallTrace;
+  readonly #startedAt = performance.now();
+  readonly #route: Route;
+  readonly #plan: CallPlan;
+  #place: Place | null = null;
   #facts: FlowFacts | null = null;
   #said: FlowReason | null = null;
+  /** Of the answer; 0 before there is one. */
+  #status = 0;
+  /** Address of the last endpoint that was tried. */
+  #peer: string | null = null;
 
-  constructor(service: OutboundService, target: OutboundTarget, call: Downstream) {
+  constructor(service: OutboundService, target: OutboundTarget, call: Downstream, route: Route) {
     this.#service = service;
     this.#target = target;
     this.#call = call;
-    this.#trace = traceOf(call.request.header('traceparent'));
-  }
-
-  /** Tries one endpoint of the service and, when it took nothing of the request, once another. */
-  carry(route: Route): void {
-    const { destination, port } = route;
-    this.#version = versionTo(port.protocol, this.#call.request.version);
-    const endpoint = this.#pools.choose(port.endpoints, this.#target.credentials, null);
-    if (endpoint === null) return this.fail(destination, 503, 'upstream-unreachable', 'the service has no endpoint');
+    this.#trace = service.recorder.tracer.begin(call.request.header('traceparent'));
+    this.#plan = route.plan.begin(call.request, this.#startedAt);
     this.#route = route;
-    this.#facts = this.#factsOf(destination, endpoint);
-    const { request } = this.#call;
-    const edits: Edits = { removal: OURS, added: [this.#trace.field] };
-    forward(this.#call, { request, target: request.target, edits, trailers: RESERVED }, this.#hop(endpoint), this);
   }
 
-  fail(destination: Destination, status: number, reason: FlowReason, text: string): void {
-    const facts: FlowFacts = { ...this.#factsOf(destination, null), verdict: 'failed', reason };
-    this.#service.recorder.record({ facts, amounts: ONE, traceId: this.#trace.traceId });
-    refuse(this.#call, status, reason, text, this.#service.closing);
+  carry(): void {
+    const { fault, deadline } = this.#plan;
+    if (fault === null) return this.#enter();
+    if (fault.delay === 0) return this.#suffer(fault);
+    const left = deadline.left(performance.now());
+    this.#hold(Math.min(fault.delay, left), () => (fault.delay < left ? this.#suffer(fault) : this.#late()));
+  }
+
+  #suffer({ answer }: Fault): void {
+    if (answer === null) return this.#enter();
+    if ('httpStatus' in answer) return this.#fail(answer.httpStatus, 'fault-injected', 'the traffic policy aborts this call');
+    const headers = grpcStatusFields(answer.grpcStatus, 'the traffic policy aborts this call');
+    this.#fail(200, 'fault-injected', '', { headers: [['content-type', 'application/grpc'], ...headers], body: Buffer.alloc(0) });
+  }
+
+  /** Takes a place among the calls that are open, or waits for one. */
+  #enter(): void {
+    const { plan } = this.#route;
+    const breaker = this.#call.request.webSocket ? plan.connections : plan.requests;
+    if (!breaker.limited) return this.#forward();
+    let hold: Hold | null = null;
+    const place = breaker.enter(() => {
+      hold?.release();
+      this.#forward();
+    });
+    if (place === null) return this.#fail(503, 'overloaded', 'the traffic policy allows no more calls at once');
+    this.#place = place;
+    if (place.waiting) hold = this.#hold(this.#plan.deadline.left(performance.now()), () => this.#late());
+    else this.#forward();
+  }
+
+  /** While it is held its caller may leave. */
+  #hold(ms: number, timeUp: () => void): Hold {
+    const left = () => this.finished({ kind: 'abandoned', error: null, received: 0, sent: 0 });
+    return new Hold(this.#call, ms, { timeUp, left });
+  }
+
+  #late(): void {
+    this.#fail(504, 'timeout', 'there was no answer in time');
+  }
+
+  #forward(): void {
+    const hop = this.next();
+    if (hop === null) return this.#fail(503, 'upstream-unreachable', 'the service has no endpoint');
+    const { request } = this.#call;
+    const edits = requestEdits(this.#trace, null);
+    forward(this.#call, { request, target: request.target, edits, trailers: RESERVED, copy: this.#copy(edits) }, hop, this);
+  }
+
+  #copy(edits: Edits): MirrorCopy | null {
+    const { request, bodyEnded } = this.#call;
+    const plan = request.webSocket ? null : this.#route.plan.mirror();
+    if (plan === null) return null;
+    return new MirrorCopy(plan, this.#poolFor(plan.endpoint, plan.backend), { request, edits, trailers: RESERVED, body: !bodyEnded });
+  }
+
+  /** Answers without having asked anybody, or after all that were asked. */
+  #fail(status: number, reason: FlowReason, text: string, parts?: RefusalParts): void {
+    this.#done();
+    this.#record({ ...this.#factsNow(), verdict: 'failed', reason }, ONE, status);
+    refuse(this.#call, status, reason, text, this.#service.closing, parts);
   }
 
   // The forwarding.
 
-  again(error: Error): Hop | null {
-    const first = this.#endpoint;
-    const endpoints = this.#route?.port.endpoints ?? [];
-    const second = this.#pools.choose(endpoints, this.#target.credentials, first) ?? first;
-    // The same endpoint again only when a kept-alive connection was stale: a refused one would be refused again.
-    if (second === null || (second === first && error instanceof DialError)) return null;
-    if (this.#route !== null) this.#facts = this.#factsOf(this.#route.destination, second);
-    return this.#hop(second);
+  again(end: number | Error, untouched: boolean, replayable: boolean): number | null {
+    return this.#plan.ended(endOf(end, untouched), replayable, performance.now());
+  }
+
+  next(): Hop | null {
+    const now = performance.now();
+    const endpoint = this.#plan.choose(now);
+    if (endpoint === null) return null;
+    this.#facts = this.#factsOf(endpoint);
+    this.#peer = endpoint.address;
+    return { pool: this.#poolFor(endpoint, this.#plan.backend), answer: endpoint.spiffeId === null ? FROM_OUTSIDE : FROM_MESH, patience: this.#plan.deadline.attempt(now) };
   }
 
   /** What the called proxy said about the call, by its reason header. An application cannot send it: proxies drop it. */
   answered(response: ResponseMessage): boolean {
+    this.#status = response.status;
     if (this.#facts?.mtls === 'mutual') {
       const said = response.header('x-sallyport-reason');
       this.#said = said === null ? null : (FLOW_REASONS.find((known) => known === said) ?? null);
@@ -101,42 +164,76 @@ export class OutboundCall implements ForwardUser {
 
   finished({ kind, error, received, sent }: ForwardOutcome): void {
     const { recorder, closing } = this.#service;
+    const facts = this.#factsNow();
+    // The answer broke off: no good endpoint does that.
+    if (kind === 'answered' && error !== null) this.again(error, false, false);
+    this.#done();
     const amounts = { count: 1, bytesReceived: received, bytesSent: sent };
-    const { traceId } = this.#trace;
-    const facts = this.#facts;
-    if (facts === null) return;
-    if (kind !== 'unreachable') return recorder.record({ facts: withVerdict(facts, this.#said), amounts, traceId });
-    const reason = error instanceof DialError ? error.reason : 'upstream-unreachable';
+    if (kind !== 'unreachable') return this.#record(withVerdict(facts, this.#said), amounts, this.#status);
+    const { status, reason, text } = failureOf(error, facts.destination.service);
     // Without a verified handshake nobody can say how the call was protected.
     const mtls = facts.mtls === 'mutual' && error instanceof DialError ? 'unknown' : facts.mtls;
-    recorder.record({ facts: { ...facts, mtls, verdict: 'failed', reason }, amounts, traceId });
+    this.#record({ ...facts, mtls, verdict: 'failed', reason }, amounts, status);
     recorder.unreachable(facts, error?.message ?? '');
-    const status = reason === 'upstream-identity' || error instanceof InvalidAnswer ? 502 : 503;
-    refuse(this.#call, status, reason, `cannot reach ${facts.destination.service ?? 'the service'}`, closing);
+    refuse(this.#call, status, reason, text, closing);
   }
 
   switched(client: Link, upstream: Link, bytesReceived: number, bytesSent: number): void {
-    const { recorder, switched } = this.#service;
-    const facts = this.#facts;
-    if (facts === null) return;
-    recorder.record({ facts, amounts: { count: 1, bytesReceived, bytesSent }, traceId: this.#trace.traceId });
-    switched.join(client, upstream, facts, Date.now() + MAX_AGE_MS, () => Promise.resolve(true));
+    const { switched } = this.#service;
+    const facts = this.#factsNow();
+    this.#record(facts, { count: 1, bytesReceived, bytesSent }, 101);
+    switched.join(client, upstream, facts, Date.now() + MAX_AGE_MS, () => Promise.resolve(true), () => this.#done());
   }
 
-  get #pools(): EndpointPools {
-    return this.#service.pools(this.#version);
+  #record(facts: FlowFacts, amounts: FlowAmounts, status: number): void {
+    const peer = this.#peer === null ? {} : { peer: this.#peer };
+    this.#service.recorder.record({ facts, amounts, trace: this.#trace, startedAt: this.#startedAt, status, ...peer });
   }
 
-  #hop(endpoint: Endpoint): Hop {
-    this.#endpoint = endpoint;
-    return { pool: this.#pools.poolFor(endpoint, this.#target.credentials), answer: endpoint.spiffeId === null ? FROM_OUTSIDE : FROM_MESH };
+  /** Backends of one service may speak different versions. */
+  #poolFor(endpoint: Endpoint, backend: Backend | null): UpstreamPool {
+    const version = versionTo(backend?.port?.protocol ?? 'http', this.#call.request.version);
+    return this.#service.pools(version).poolFor(endpoint, this.#target.credentials);
   }
 
-  #factsOf(destination: Destination, endpoint: Endpoint | null): FlowFacts {
-    const { method, target } = this.#call.request;
-    const normal = normalizePath(target, this.#target.snapshot.mesh);
-    return { ...outboundFacts(this.#target, destination, endpoint), method, path: normal.ok ? normal.path : null };
+  /** Gives back what the call held. More than once does no more. */
+  #done(): void {
+    this.#plan.finish();
+    this.#place?.leave();
   }
+
+  /** Those of the last attempt, or of a call that was sent to nobody. */
+  #factsNow(): FlowFacts {
+    return this.#facts ?? this.#factsOf(null);
+  }
+
+  #factsOf(endpoint: Endpoint | null): FlowFacts {
+    const { backend } = this.#plan;
+    const { destination } = this.#route;
+    const port = backend?.port?.port ?? destination.port;
+    const asCalled = backend === null || (backend.service === destination.service && port === destination.port);
+    return callFacts(this.#call.request, this.#target, asCalled ? destination : { ...destination, service: backend.service, port }, endpoint);
+  }
+}
+
+/** Facts of a call as allowed; callers overwrite what differs. */
+export function callFacts({ method, target }: RequestMessage, to: OutboundTarget, destination: Destination, endpoint: Endpoint | null): FlowFacts {
+  const normal = normalizePath(target, to.snapshot.mesh);
+  return { ...outboundFacts(to, destination, endpoint), method, path: normal.ok ? normal.path : null };
+}
+
+/** How an attempt ended, as plans put it. */
+function endOf(end: number | Error, untouched: boolean): AttemptEnd {
+  if (typeof end === 'number') return end;
+  if (end instanceof DialError) return 'refused';
+  if (end instanceof PatienceError) return 'timeout';
+  return untouched ? 'untouched' : 'broken';
+}
+
+function failureOf(error: Error | null, service: string | null): { readonly status: number; readonly reason: FlowReason; readonly text: string } {
+  if (error instanceof PatienceError) return { status: 504, reason: 'timeout', text: 'there was no answer in time' };
+  const reason = error instanceof DialError ? error.reason : 'upstream-unreachable';
+  return { status: reason === 'upstream-identity' || error instanceof InvalidAnswer ? 502 : 503, reason, text: `cannot reach ${service ?? 'the service'}` };
 }
 
 /** An authorizer may deny with any status, also with the one that a missing application gets. */

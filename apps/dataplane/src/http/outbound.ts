@@ -5,9 +5,11 @@ import { type OutboundHandler, outboundFacts, type OutboundTarget } from '../lis
 import { OpenCalls } from '../tcp/open-calls.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
+import { TrafficPlans } from '../traffic/plans.ts';
 import type { Downstream } from './exchange.ts';
 import { HttpServer } from './http-server.ts';
-import { OutboundCall, type OutboundService, type Route } from './outbound-call.ts';
+import { callFacts, OutboundCall, type OutboundService, type Route } from './outbound-call.ts';
+import { refuse } from './own-response.ts';
 import { EndpointPools } from './pool.ts';
 import { httpPort, type HttpVersion, readHost, type RequestedService } from './route.ts';
 
@@ -18,6 +20,7 @@ const MAX_ROUTES = 1_024;
 export class OutboundHttp implements OutboundHandler, OutboundService {
   readonly recorder: Recorder;
   readonly #pools: Readonly<Record<HttpVersion, EndpointPools>>;
+  readonly #plans = new TrafficPlans(Math.random);
   readonly switched: OpenCalls;
   readonly #target: () => OutboundTarget;
   readonly #server = new HttpServer();
@@ -49,7 +52,9 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
   }
 
   refresh(): void {
-    const { snapshot, credentials } = this.#target();
+    const target = this.#target();
+    const { snapshot, credentials } = target;
+    this.#plans.refresh(target);
     const endpoints = [...snapshot.services.values()].flatMap((service) => service.ports.flatMap((port) => port.endpoints));
     for (const pools of Object.values(this.#pools)) pools.keep(endpoints, credentials);
   }
@@ -61,13 +66,13 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
 
   #handle(call: Downstream): void {
     const target = this.#target();
-    const outgoing = new OutboundCall(this, target, call);
     const { host } = call.request;
     const route = this.#routeTo(host, target);
-    if (route !== null) return outgoing.carry(route);
-    const wanted = readHost(host, target.workload.namespace);
-    const text = `no service of the mesh is called ${JSON.stringify(host.slice(0, 100))}`;
-    outgoing.fail(unknownDestination(target, wanted), 502, 'unknown-destination', text);
+    if (route !== null) return new OutboundCall(this, target, call, route).carry();
+    const facts = callFacts(call.request, target, unknownDestination(target, readHost(host, target.workload.namespace)), null);
+    const trace = this.recorder.tracer.begin(call.request.header('traceparent'));
+    this.recorder.record({ facts: { ...facts, verdict: 'failed', reason: 'unknown-destination' }, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, trace, startedAt: performance.now(), status: 502 });
+    refuse(call, 502, 'unknown-destination', `no service of the mesh is called ${JSON.stringify(host.slice(0, 100))}`, this.closing);
   }
 
   #routeTo(host: string, target: OutboundTarget): Route | null {
@@ -75,23 +80,24 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
     this.#routesOf = target.snapshot;
     const known = this.#routes.get(host);
     if (known !== undefined) return known;
-    const route = findRoute(host, target);
+    const route = this.#findRoute(host, target);
     if (route !== null) this.#routes.set(host, route);
     return route;
+  }
+
+  #findRoute(host: string, target: OutboundTarget): Route | null {
+    const wanted = readHost(host, target.workload.namespace);
+    const service = wanted && target.snapshot.services.get(`${wanted.namespace}/${wanted.name}`);
+    const port = service && httpPort(service, wanted.port);
+    if (!port) return null;
+    return { destination: { namespace: wanted.namespace, workload: null, service: wanted.name, port: port.port }, plan: this.#plans.of(wanted, port, target) };
   }
 
   #malformed(): void {
     const target = this.#target();
     const facts: FlowFacts = { ...outboundFacts(target, unknownDestination(target, null), null), verdict: 'failed', reason: 'bad-request' };
-    this.recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: null });
+    this.recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 } });
   }
-}
-
-function findRoute(host: string, { workload, snapshot }: OutboundTarget): Route | null {
-  const wanted = readHost(host, workload.namespace);
-  const service = wanted && snapshot.services.get(`${wanted.namespace}/${wanted.name}`);
-  const port = service && httpPort(service, wanted.port);
-  return port ? { destination: { namespace: wanted.namespace, workload: null, service: wanted.name, port: port.port }, port } : null;
 }
 
 /** Only names that the mesh knows are reported: a made-up host must not make up a namespace. */

@@ -16,7 +16,6 @@ export class EndpointPools {
   readonly #version: HttpVersion;
   readonly #tunnels: HboneClient;
   readonly #defect: (error: unknown) => void;
-  #turn = 0;
 
   constructor(version: HttpVersion, tunnels: HboneClient, defect: (error: unknown) => void) {
     this.#version = version;
@@ -26,23 +25,6 @@ export class EndpointPools {
 
   poolFor(endpoint: Endpoint, credentials: Credentials): UpstreamPool {
     return this.#find(endpoint, credentials) ?? this.#create(endpoint, credentials);
-  }
-
-  /** The endpoint with the fewest requests in flight; equals take turns. Null when there is none but `except`. */
-  choose(endpoints: readonly Endpoint[], credentials: Credentials, except: Endpoint | null): Endpoint | null {
-    this.#turn += 1;
-    let best: Endpoint | null = null;
-    let bestLoad = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < endpoints.length; i += 1) {
-      const endpoint = endpoints[(i + this.#turn) % endpoints.length];
-      if (!endpoint || endpoint === except) continue;
-      const load = this.#find(endpoint, credentials)?.load ?? 0;
-      if (load < bestLoad) {
-        best = endpoint;
-        bestLoad = load;
-      }
-    }
-    return best;
   }
 
   /** Retires the pools of endpoints that are not in `wanted` any more. */
@@ -76,7 +58,7 @@ export class EndpointPools {
 
   #create(endpoint: Endpoint, credentials: Credentials): UpstreamPool {
     const dial = () => dialEndpoint(endpoint, credentials, this.#tunnels, false);
-    const pool = this.#version === 2 ? new H2Pool(dial, this.#defect) : new Http1Pool(dial);
+    const pool = this.#version === 2 ? new H2Pool(dial, this.#defect) : new Http1Pool(dial, this.#defect);
     this.#pools.set(keyOf(endpoint, credentials), pool);
     return pool;
   }

@@ -48,7 +48,6 @@ export interface InboundHandler {
 }
 
 export interface InboundPortOptions {
-  readonly trustDomain: string;
   readonly recorder: Recorder;
   readonly limits: Limits;
   readonly createHandler: (target: () => InboundTarget) => InboundHandler;
@@ -75,7 +74,6 @@ export class InboundPort {
       });
     });
     this.#peers = new TlsPeers(target.credentials, {
-      trustDomain: options.trustDomain,
       handshake: limits.handshake,
       alpn: null,
       verified: (socket, principal, ip) => this.#hand(socket, principal, ip),
@@ -153,7 +151,7 @@ export class InboundPort {
 
   #count(ip: string, mtls: MtlsState, verdict: FlowVerdict, reason: FlowReason, policy: string | null): void {
     const facts = this.#facts(ip, mtls, verdict, reason, policy);
-    this.#options.recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: null });
+    this.#options.recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 } });
   }
 
   #facts(ip: string, mtls: MtlsState, verdict: FlowVerdict, reason: FlowReason, policy: string | null): FlowFacts {

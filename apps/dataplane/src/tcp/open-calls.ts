@@ -17,12 +17,16 @@ export class OpenCalls {
 
   /**
    * Joins the two sides until one ends, `retireAt` (ms since the epoch) passes, or {@link recheck} finds it forbidden.
-   * The bytes go to `facts`, whose call is counted already.
+   * The bytes go to `facts`, whose call is counted already. `ended` is told when both are closed.
    */
-  join(source: Link, destination: Link, facts: FlowFacts, retireAt: number, allowed: Recheck): void {
+  join(source: Link, destination: Link, facts: FlowFacts, retireAt: number, allowed: Recheck, ended?: () => void): void {
     const joined = splice(source, destination);
+    const startedAt = performance.now();
+    const total = { bytesReceived: 0, bytesSent: 0 };
     const flush = () => {
       const { received, sent } = joined.take();
+      total.bytesReceived += received;
+      total.bytesSent += sent;
       this.#recorder.moved(facts, received, sent);
     };
     const stopFlush = this.#recorder.onFlush(flush);
@@ -31,6 +35,8 @@ export class OpenCalls {
     void this.#follow(joined, destroy, retireAt, () => {
       stopFlush();
       flush();
+      this.#recorder.ended({ facts, startedAt, ...total });
+      ended?.();
     });
   }
 

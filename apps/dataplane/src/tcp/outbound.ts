@@ -1,21 +1,31 @@
 import type { FlowReason } from '@sallyport/shared/mesh';
 import type { HboneClient } from '../hbone/client.ts';
-import { EndpointPools } from '../http/pool.ts';
 import type { Endpoint } from '../http/route.ts';
+import type { Credentials } from '../identity/credentials.ts';
 import type { Link } from '../link/link.ts';
 import { DialError } from '../listener/dial.ts';
 import { dialEndpoint } from '../listener/dial-endpoint.ts';
 import { type OutboundHandler, outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
+import type { CallPlan } from '../traffic/call-plan.ts';
+import { TrafficPlans } from '../traffic/plans.ts';
 import { OpenCalls } from './open-calls.ts';
 
 const ONE = { count: 1, bytesReceived: 0, bytesSent: 0 };
 const MAX_AGE_MS = 3_600_000;
 
-interface Reached {
-  readonly link: Link;
-  readonly endpoint: Endpoint;
+/** A connection to an endpoint, or why there is none. */
+type Reached = { readonly link: Link; readonly endpoint: Endpoint } | { readonly link: null; readonly endpoint: Endpoint | null; readonly reason: FlowReason; readonly message: string };
+
+/** A connection with its plan. */
+interface Planned {
+  readonly client: Link;
+  readonly call: CallPlan;
+  readonly credentials: Credentials;
+  readonly facts: (endpoint: Endpoint | null) => FlowFacts;
+  /** To be called once, when it is over. */
+  readonly ended: () => void;
 }
 
 /** Takes a workload's TCP connections to the one service that the listener names. */
@@ -23,12 +33,11 @@ export class OutboundTcp implements OutboundHandler {
   readonly #target: () => OutboundTarget;
   readonly #recorder: Recorder;
   readonly #open: OpenCalls;
-  readonly #turns: EndpointPools;
+  readonly #plans = new TrafficPlans(Math.random);
   readonly #tunnels: HboneClient;
 
   constructor(target: () => OutboundTarget, recorder: Recorder, tunnels: HboneClient) {
     this.#tunnels = tunnels;
-    this.#turns = new EndpointPools(1, tunnels, (error) => recorder.defect(error));
     this.#target = target;
     this.#recorder = recorder;
     this.#open = new OpenCalls(recorder);
@@ -42,7 +51,7 @@ export class OutboundTcp implements OutboundHandler {
   }
 
   refresh(): void {
-    // Connections are made one by one; the next one already goes by the new target.
+    this.#plans.refresh(this.#target());
   }
 
   close(grace: number): Promise<void> {
@@ -56,34 +65,53 @@ export class OutboundTcp implements OutboundHandler {
     const destination = { namespace: spec.namespace, workload: null, service: spec.service, port: spec.port };
     const service = snapshot.services.get(`${spec.namespace}/${spec.service}`);
     const port = service?.ports.find((candidate) => candidate.port === spec.port);
-    if (!port) return this.#fail(client, outboundFacts(target, destination, null), 'unknown-destination', 'the service or its port is not known');
-    const first = this.#turns.choose(port.endpoints, target.credentials, null);
-    if (!first) return this.#fail(client, outboundFacts(target, destination, null), 'upstream-unreachable', 'the service has no endpoint');
-    try {
-      const { link, endpoint } = await this.#reach(port.endpoints, first, target);
-      if (client.destroyed) return link.destroy();
-      const facts = outboundFacts(target, destination, endpoint);
-      this.#recorder.record({ facts, amounts: ONE, traceId: null });
-      this.#open.join(client, link, facts, Date.now() + MAX_AGE_MS * (0.9 + Math.random() * 0.2), () => Promise.resolve(true));
-    } catch (error) {
-      const reason = error instanceof DialError ? error.reason : 'upstream-unreachable';
-      const facts: FlowFacts = { ...outboundFacts(target, destination, first), mtls: first.spiffeId === null ? 'plaintext' : 'unknown' };
-      this.#fail(client, facts, reason, (error as Error).message);
-    }
+    if (!service || !port) return this.#fail(client, outboundFacts(target, destination, null), 'unknown-destination', 'the service or its port is not known');
+    const plan = this.#plans.of(service, port, target);
+    const place = plan.connections.enter(() => undefined);
+    if (!place) return this.#fail(client, outboundFacts(target, destination, null), 'overloaded', `${plan.rules.breaker.connections} connections are open, the most that the traffic policy allows`);
+    const call = plan.begin(null, performance.now());
+    const { backend } = call;
+    const to = backend?.port ? { ...destination, service: backend.service, port: backend.port.port } : destination;
+    await this.#carry({
+      client, call, credentials: target.credentials,
+      facts: (endpoint) => outboundFacts(target, to, endpoint),
+      ended: () => {
+        call.finish();
+        place.leave();
+      },
+    });
   }
 
-  async #reach(endpoints: readonly Endpoint[], first: Endpoint, { credentials }: OutboundTarget): Promise<Reached> {
-    try {
-      return { link: await dialEndpoint(first, credentials, this.#tunnels, true), endpoint: first };
-    } catch (error) {
-      const second = this.#turns.choose(endpoints, credentials, first);
-      if (!second) throw error;
-      return { link: await dialEndpoint(second, credentials, this.#tunnels, true), endpoint: second };
+  async #carry({ client, call, credentials, facts, ended }: Planned): Promise<void> {
+    const reached = await this.#reach(call, credentials);
+    const { link, endpoint } = reached;
+    if (link !== null && !client.destroyed) {
+      this.#recorder.record({ facts: facts(endpoint), amounts: ONE });
+      return this.#open.join(client, link, facts(endpoint), Date.now() + MAX_AGE_MS * (0.9 + Math.random() * 0.2), () => Promise.resolve(true), ended);
+    }
+    ended();
+    if (link !== null) return link.destroy();
+    this.#fail(client, { ...facts(endpoint), mtls: endpoint?.spiffeId === null ? 'plaintext' : 'unknown' }, reached.reason, reached.message);
+  }
+
+  /** Connects to an endpoint and, when it cannot be reached, as far as the plan says to others. */
+  async #reach(call: CallPlan, credentials: Credentials): Promise<Reached> {
+    for (;;) {
+      const endpoint = call.choose(performance.now());
+      if (!endpoint) return { link: null, endpoint, reason: 'upstream-unreachable', message: 'the service has no endpoint' };
+      try {
+        const link = await dialEndpoint(endpoint, credentials, this.#tunnels, true);
+        call.ended('connected', false, performance.now());
+        return { link, endpoint };
+      } catch (error) {
+        const reason = error instanceof DialError ? error.reason : 'upstream-unreachable';
+        if (call.ended('refused', true, performance.now()) === null) return { link: null, endpoint, reason, message: (error as Error).message };
+      }
     }
   }
 
   #fail(client: Link, facts: FlowFacts, reason: FlowReason, message: string): void {
-    this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason }, amounts: ONE, traceId: null });
+    this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason }, amounts: ONE });
     this.#recorder.unreachable(facts, message);
     client.destroy();
   }

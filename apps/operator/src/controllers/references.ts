@@ -1,13 +1,18 @@
 import { parseSpiffeId } from '@sallyport/shared/mesh';
 import { KeySetError, keySourceOf, readKeySet } from '@sallyport/shared/push';
-import type { AuthorizationPolicy, JwtRule, RequestAuthentication, Resource } from '@sallyport/shared/resources';
+import { servicesNamed } from '@sallyport/shared/policy';
+import type { AuthorizationPolicy, JwtRule, RequestAuthentication, Resource, TrafficPolicy } from '@sallyport/shared/resources';
 
 /** What objects may refer to, as it is now. */
 export interface Referable {
+  /** Names of our own trust domain. */
+  readonly trustDomains: ReadonlySet<string>;
   /** Identities that exist, as `namespace/serviceAccount`. */
   readonly accounts: ReadonlySet<string>;
-  /** Services, as `namespace/name`. */
-  readonly services: ReadonlySet<string>;
+  /** Ports of services, by `namespace/name`. */
+  readonly services: ReadonlyMap<string, ReadonlySet<number>>;
+  /** The policy that rules each service, by `namespace/name` of the service. */
+  readonly trafficRulers: ReadonlyMap<string, TrafficPolicy>;
   /** Extension providers of the Mesh. */
   readonly providers: ReadonlySet<string>;
   /** What is known of the keys at a source; null before the first attempt to fetch them ended. */
@@ -33,6 +38,7 @@ const RESOLVED: Resolution = { status: 'True', reason: 'ResolvedRefs', message: 
 /** Whether everything that an object names exists: the first problem, or all is well. */
 export function resolve(object: Resource, known: Referable): Resolution {
   if (object.kind === 'RequestAuthentication') return targetProblem(object, known) ?? keyProblem(object, known) ?? resolvedKeys(object, known);
+  if (object.kind === 'TrafficPolicy') return backendProblem(object, known) ?? RESOLVED;
   if (object.kind !== 'AuthorizationPolicy') return accountProblem(object, known) ?? RESOLVED;
   return targetProblem(object, known) ?? providerProblem(object, known) ?? accountProblem(object, known) ?? RESOLVED;
 }
@@ -46,34 +52,48 @@ function targetProblem({ metadata, spec }: AuthorizationPolicy | RequestAuthenti
   return missing ? problem('TargetNotFound', `there is no Service ${metadata.namespace ?? ''}/${missing.name}, so nothing is attached by that reference`) : null;
 }
 
+/** Gateway API: a route's reference that leads nowhere has the reason `BackendNotFound`, a policy's `TargetNotFound`. */
+function backendProblem(policy: TrafficPolicy, { services }: Referable): Resolution | null {
+  for (const { field, name, port } of servicesNamed(policy)) {
+    const service = `${policy.metadata.namespace ?? ''}/${name}`;
+    const target = field.startsWith('spec.targetRefs');
+    const ports = services.get(service);
+    if (ports === undefined) return problem(target ? 'TargetNotFound' : 'BackendNotFound', `there is no Service ${service}, so ${target ? 'nothing is attached by that reference' : 'calls for it fail'}`);
+    if (port !== null && !ports.has(port)) return problem('BackendNotFound', `Service ${service} has no port ${port}, so calls for it fail`);
+  }
+  return null;
+}
+
 function providerProblem({ spec }: AuthorizationPolicy, { providers }: Referable): Resolution | null {
   if (spec.provider === undefined || providers.has(spec.provider.name)) return null;
   return problem('UnknownProvider', `the Mesh has no extension provider ${spec.provider.name}, so every call is denied; add it to spec.extensionProviders`);
 }
 
 /** A principal that nobody holds is most likely a typo, and an ALLOW rule with it admits nobody. */
-function accountProblem(object: Resource, { accounts }: Referable): Resolution | null {
-  const list = [...new Set(referencedAccounts(object).filter((account) => !accounts.has(account)))].sort();
+function accountProblem(object: Resource, { accounts, trustDomains }: Referable): Resolution | null {
+  const list = [...new Set(referencedAccounts(object, trustDomains).filter((account) => !accounts.has(account)))].sort();
   if (list.length === 0) return null;
   const shown = list.slice(0, 5).join(', ');
   return problem('UnknownServiceAccount', `no workload has service account ${shown}${list.length > 5 ? ` and ${list.length - 5} more` : ''}`);
 }
 
-function referencedAccounts(object: Resource): string[] {
+function referencedAccounts(object: Resource, trustDomains: ReadonlySet<string>): string[] {
   const namespace = object.metadata.namespace ?? '';
   if (object.kind === 'ExpectedGraph') return object.spec.edges.map(({ from }) => `${from.namespace ?? namespace}/${from.serviceAccount}`);
   if (object.kind !== 'AuthorizationPolicy') return [];
   const sources = (object.spec.rules ?? []).flatMap((rule) => (rule.from ?? []).map((entry) => entry.source));
   return sources.flatMap((source) => [
-    ...(source.principals ?? []).flatMap(accountOf),
+    ...(source.principals ?? []).flatMap((principal) => accountOf(principal, trustDomains)),
     ...(source.serviceAccounts ?? []).map((account) => (account.includes('/') ? account : `${namespace}/${account}`)),
   ]);
 }
 
-function accountOf(principal: string): string[] {
+function accountOf(principal: string, trustDomains: ReadonlySet<string>): string[] {
   if (principal.includes('*')) return [];
   try {
     const id = parseSpiffeId(principal.startsWith('spiffe://') ? principal : `spiffe://${principal}`);
+    // Who exists in another trust domain is not for us to know.
+    if (!trustDomains.has(id.trustDomain)) return [];
     return [id.namespace === null ? principal : `${id.namespace}/${id.serviceAccount ?? ''}`];
   } catch {
     return [principal];

@@ -14,6 +14,9 @@ const REASONS = new Map(Object.entries({
   'upstream-identity': 'the target’s identity was not the expected one',
   'unknown-destination': 'no such destination',
   'bad-request': 'not a well-formed request',
+  'overloaded': 'a limit of the traffic policy was reached',
+  'timeout': 'no answer within the traffic policy’s time',
+  'fault-injected': 'the traffic policy injected a fault',
 }));
 
 /** A reason in words; one that is not known is given back as it came. */

@@ -20,6 +20,9 @@ export const FLOW_REASONS = [
   'upstream-identity',
   'unknown-destination',
   'bad-request',
+  'overloaded',
+  'timeout',
+  'fault-injected',
 ] as const;
 export type FlowReason = (typeof FLOW_REASONS)[number];
 

@@ -1,12 +1,11 @@
 import { parseSpiffeId } from '../mesh/index.ts';
-import type { AuthorizationPolicy, AuthorizationRule, MeshSpec, PeerAuthentication, RequestAuthentication } from '../resources/index.ts';
+import type { AuthorizationPolicy, AuthorizationRule, MeshSpec, PeerAuthentication, RequestAuthentication, TrafficPolicy } from '../resources/index.ts';
 import { isTemplate } from './match.ts';
+import { type ServiceLookup, trafficProblems } from './traffic-admission.ts';
 
 /** What admission has to know besides the object. */
-export interface AdmissionContext {
+export interface AdmissionContext extends ServiceLookup {
   readonly mesh: MeshSpec;
-  /** Whether a Service exists; absent when the question cannot be asked (a single file, offline). */
-  readonly serviceExists?: (namespace: string, name: string) => boolean;
 }
 
 /** One reason to refuse an object that its schema accepts. */
@@ -16,13 +15,15 @@ export interface AdmissionProblem {
   readonly message: string;
 }
 
-type Admitted = AuthorizationPolicy | PeerAuthentication | RequestAuthentication;
+type Admitted = AuthorizationPolicy | PeerAuthentication | RequestAuthentication | TrafficPolicy;
 
 /**
  * Reasons not to take a policy that Istio would take to an effect that its author did not mean: a condition that never
- * matches, a reference that leads nowhere. None with `compatibility: istio`, where such a policy has Istio's effect.
+ * matches, a reference that leads nowhere. None with `compatibility: istio`, where such a policy has Istio's effect; a
+ * TrafficPolicy, which is not Istio's, is looked at in any case.
  */
 export function admissionProblems(object: Admitted, context: AdmissionContext): AdmissionProblem[] {
+  if (object.kind === 'TrafficPolicy') return trafficProblems(object, context);
   if (context.mesh.compatibility === 'istio') return [];
   if (object.kind === 'PeerAuthentication') return peerProblems(object, context.mesh);
   return [...refProblems(object, context), ...(object.kind === 'AuthorizationPolicy' ? policyProblems(object, context.mesh) : [...keyProblems(object), ...outputProblems(object)])];

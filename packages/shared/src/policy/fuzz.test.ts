@@ -91,7 +91,7 @@ describe('no manifest throws but with its problems', () => {
   });
 
   it('of JSON of any shape below the envelope', () => {
-    const kind = fc.constantFrom('AuthorizationPolicy', 'Mesh', 'PeerAuthentication', 'RequestAuthentication', 'Workload', 'Service', 'ExpectedGraph', 'constructor');
+    const kind = fc.constantFrom('AuthorizationPolicy', 'Mesh', 'PeerAuthentication', 'RequestAuthentication', 'TrafficPolicy', 'Workload', 'Service', 'ExpectedGraph', 'constructor');
     const envelope = fc.record({ apiVersion: fc.constant(API_VERSION), kind, metadata: fc.oneof(fc.constant({ name: 'a', namespace: 'b' }), fc.jsonValue()), spec: fc.jsonValue({ maxDepth: 5 }) });
     fc.assert(fc.property(envelope, (object) => { expect(readable(JSON.stringify(object))).toBeTypeOf('boolean'); }), { numRuns: 5_000 });
   });

@@ -2,6 +2,7 @@ export * from './types.ts';
 export { normalizePath, pathNormalizationOf, type NormalizedPath, type NormalPath, type PathNormalization } from './path.ts';
 export { attaches, compileWorkloadPolicy, policyId, type CompiledWorkloadPolicy, type PolicyTarget, type WorkloadPolicyInput } from './compile.ts';
 export { admissionProblems, type AdmissionContext, type AdmissionProblem } from './admission.ts';
+export { servicesNamed } from './traffic-admission.ts';
 export { decide, decideTarget, type TargetDecision } from './decide.ts';
 export { compileRule, accountPatterns, type Predicate, type RuleContext } from './rule.ts';
 export { Facts } from './facts.ts';

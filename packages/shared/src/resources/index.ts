@@ -11,4 +11,5 @@ export type {
 export { meshSpec, type ExtensionProvider, type MeshSpec } from './mesh-spec.ts';
 export { trustDomainName } from './match.ts';
 export type { JwtRule } from './request-authentication.ts';
+export { grpcStatusNumber, type TrafficPolicySpec } from './traffic-policy.ts';
 export * from './parse.ts';

@@ -1,11 +1,13 @@
 import { z } from 'zod';
 import { PORT_PROTOCOLS } from '../mesh/index.ts';
 import { authorizationPolicySpec } from './authorization-policy.ts';
-import { atMost } from './checks.ts';
+import { atMost, checked } from './checks.ts';
 import { PORT_PATTERN, portText } from './match.ts';
+import { federatedTrustDomainSpec } from './federated-trust-domain.ts';
 import { meshSpec } from './mesh-spec.ts';
 import { API_VERSION, dnsLabel, objectMeta, port, selectorLabels, status, workloadSelector } from './meta.ts';
 import { requestAuthenticationSpec } from './request-authentication.ts';
+import { trafficPolicySpec } from './traffic-policy.ts';
 
 const protocol = z.enum(PORT_PROTOCOLS);
 const SPOKEN = '`http`: HTTP/1.1. `http2`, `grpc`: HTTP/2 without TLS. Callers of these may speak either version. `tcp`: bytes, and what the server says first. `tls`: the application’s own TLS, passed through. `auto`: told by the first bytes of each connection, and TCP when none come.';
@@ -20,13 +22,23 @@ const localEndpoint = z
 
 const listen = localEndpoint.describe('Where the proxy takes the workload’s calls: `unix:/path` or a loopback `host:port`.');
 
+/** Istio's and Envoy's locality: what `localityLbSetting` of a TrafficPolicy compares. */
+export const locality = z.strictObject({
+  region: dnsLabel.describe('Region, such as `eu-west`.'),
+  zone: dnsLabel.optional().describe('Zone within the region.'),
+}).describe('Where it runs. Traffic policies may prefer endpoints that are near.');
+
 /** Where a workload's proxy takes HBONE unless it says otherwise: Istio's port. */
 export const HBONE_PORT = 15_008;
 
-export const workloadSpec = z.strictObject({
+/** A user or group ID; 65534 stands for those that the kernel cannot name. */
+const systemId = z.int().min(0).max(4_294_967_294).refine((id) => id !== 65_534, 'must not be 65534, which stands for any unknown user').meta({ cel: [{ rule: 'self != 65534', message: 'must not be 65534, which stands for any unknown user' }] });
+
+export const workloadSpec = checked(z.strictObject({
   serviceAccount: dnsLabel.describe('Service account of the workload: the last part of its identity.'),
   proxy: dnsLabel.optional().describe('Name of the proxy that serves this workload. Absent: known, but outside the mesh.'),
   address: z.union([z.ipv4(), z.ipv6()]).describe('The address at which peers reach it.'),
+  locality: locality.optional(),
   inbound: z
     .array(z.strictObject({
       port: port.describe('Port at which peers reach it.'),
@@ -54,6 +66,19 @@ export const workloadSpec = z.strictObject({
     .describe('Where the workload’s own calls enter its proxy.'),
   hbonePort: z.int().min(0).max(65_535).optional()
     .describe('Port of its address at which its proxy takes HBONE from other proxies. Absent: 15008. 0: none; then, as where the port is taken, calls come by mutual TLS on its own ports. Workloads that share an address need different ones.'),
+  spiffeId: z.string().min(1).max(2048).regex(/^spiffe:\/\/[a-z0-9._-]+\/[A-Za-z0-9._/-]+$/, 'must be the SPIFFE ID of a workload').optional().describe('Full identity of a workload of a federated trust domain, which is called by mutual TLS though no proxy of ours serves it.'),
+  workloadApi: z
+    .strictObject({
+      uids: z.array(systemId).min(1).max(64).describe('User IDs of the application’s processes. 0 is root, which can become any other user.'),
+      gids: z.array(systemId).min(1).max(64).optional().describe('Group IDs, one of which the process must have as its own; absent: any.'),
+    })
+    .optional()
+    .describe('Who gets this identity from the SPIFFE Workload API of its proxy, by what the kernel says of the calling process. Absent: nobody.'),
+}), {
+  test: ({ spiffeId, proxy }) => spiffeId === undefined || proxy === undefined,
+  cel: '!(has(self.spiffeId) && has(self.proxy))',
+  field: 'spiffeId',
+  message: 'is for workloads of other trust domains; a proxy of ours serves our own alone',
 }).describe('One running application with its identity, its address and its ports.');
 
 export const serviceSpec = z.strictObject({
@@ -114,7 +139,9 @@ export const service = resource('Service', serviceSpec);
 export const peerAuthentication = resource('PeerAuthentication', peerAuthenticationSpec);
 export const authorizationPolicy = resource('AuthorizationPolicy', authorizationPolicySpec);
 export const requestAuthentication = resource('RequestAuthentication', requestAuthenticationSpec);
+export const trafficPolicy = resource('TrafficPolicy', trafficPolicySpec);
 export const expectedGraph = resource('ExpectedGraph', expectedGraphSpec);
+export const federatedTrustDomain = resource('FederatedTrustDomain', federatedTrustDomainSpec);
 
 export type Mesh = z.infer<typeof mesh>;
 export type Workload = z.infer<typeof workload>;
@@ -122,7 +149,9 @@ export type Service = z.infer<typeof service>;
 export type PeerAuthentication = z.infer<typeof peerAuthentication>;
 export type AuthorizationPolicy = z.infer<typeof authorizationPolicy>;
 export type RequestAuthentication = z.infer<typeof requestAuthentication>;
+export type TrafficPolicy = z.infer<typeof trafficPolicy>;
 export type ExpectedGraph = z.infer<typeof expectedGraph>;
+export type FederatedTrustDomain = z.infer<typeof federatedTrustDomain>;
 export type MtlsMode = z.infer<typeof mtlsMode>;
 
 /** Every kind with its schema, plural, short name and scope: the one table that the store, the API and the CRDs read. */
@@ -133,7 +162,9 @@ export const KINDS = {
   PeerAuthentication: { schema: peerAuthentication, plural: 'peerauthentications', short: 'pa', namespaced: true },
   AuthorizationPolicy: { schema: authorizationPolicy, plural: 'authorizationpolicies', short: 'ap', namespaced: true },
   RequestAuthentication: { schema: requestAuthentication, plural: 'requestauthentications', short: 'ra', namespaced: true },
+  TrafficPolicy: { schema: trafficPolicy, plural: 'trafficpolicies', short: 'tp', namespaced: true },
   ExpectedGraph: { schema: expectedGraph, plural: 'expectedgraphs', short: 'eg', namespaced: true },
+  FederatedTrustDomain: { schema: federatedTrustDomain, plural: 'federatedtrustdomains', short: 'ftd', namespaced: false },
 } as const;
 
 export type Kind = keyof typeof KINDS;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { atMost, type FieldCheck } from './checks.ts';
+import { atMost, checked, type FieldCheck } from './checks.ts';
 
 export const API_VERSION = 'sallyport.dev/v1alpha1';
 
@@ -58,6 +58,28 @@ export function durationMs(text: string): number {
   if (!match) throw new Error(`not a duration: ${text}`);
   const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[match[2] as 'ms' | 's' | 'm' | 'h'];
   return Number(match[1]) * unit;
+}
+
+/** GEP-2257: the form of durations in Gateway API, a subset of Go's. */
+const GATEWAY_DURATION = /^([0-9]{1,5}(h|m|s|ms)){1,4}$/;
+
+/** A duration of Gateway API (GEP-2257) such as `1h30m`, `10s` or `250ms`, from `least` to `most`. */
+export function gatewayDuration(least: string, most: string): z.ZodString {
+  return checked(
+    z.string().max(32).regex(GATEWAY_DURATION, 'must be a duration such as 250ms, 10s or 1m30s'),
+    {
+      // Said of text that is no duration too, which the pattern already refused.
+      test: (text) => !GATEWAY_DURATION.test(text) || (gatewayDurationMs(text) >= gatewayDurationMs(least) && gatewayDurationMs(text) <= gatewayDurationMs(most)),
+      cel: `duration(self) >= duration('${least}') && duration(self) <= duration('${most}')`,
+      message: `must be ${least} to ${most}`,
+    },
+  );
+}
+
+/** Milliseconds of a {@link gatewayDuration} that already passed its schema. */
+export function gatewayDurationMs(text: string): number {
+  const units = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
+  return [...text.matchAll(/(\d+)(ms|h|m|s)/g)].reduce((sum, [, number, unit]) => sum + Number(number) * units[unit as keyof typeof units], 0);
 }
 
 export const objectMeta = z.strictObject({

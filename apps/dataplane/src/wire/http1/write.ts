@@ -6,7 +6,6 @@ export function chunkStart(size: number): Buffer {
 export const CHUNK_END = Buffer.from('\r\n');
 /** The last chunk without trailers. */
 export const LAST_CHUNK = Buffer.from('0\r\n\r\n');
-export const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
 
 /** The last chunk with trailer lines (with the empty one after them). */
 export function lastChunk(trailers: string): Buffer {
