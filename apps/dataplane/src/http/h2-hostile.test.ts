@@ -83,11 +83,10 @@ describe.each(doors)('at %s', (_name, options) => {
 
 it('counts each as a bad request where a peer sent it', async () => {
   const badRequests = async () => countOf(await pair.mesh.flows('b'), ({ reason, verdict }) => reason === 'bad-request' && verdict === 'denied');
-  for (const [what, bytes] of floods) {
+  for (const [, bytes] of floods) {
     const before = await badRequests();
     await keep(peerOf(pair, { as: 'web' })).send(Buffer.concat([PREFACE, settings(), bytes()])).end();
-    const after = await badRequests();
-    expect({ what, counted: after > before }).toEqual({ what, counted: true });
+    expect((await badRequests()) - before).toBeGreaterThan(0);
   }
 });
 

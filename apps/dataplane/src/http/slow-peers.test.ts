@@ -103,7 +103,7 @@ describe('a caller that reads nothing of 50 MB', () => {
     await until('the application to be told', () => seen.closed === 1);
     peer.send(headers(3, head('/')));
     await until('another answer', () => framesOf(peer).some((frame) => frame.startsWith('HEADERS 3 ')));
-    expect(peer.socket.destroyed).toBe(false);
+    expect(peer.closed).toBe(false);
   });
 });
 
