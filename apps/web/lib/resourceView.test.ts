@@ -1,6 +1,6 @@
 import { API_VERSION, parseResource } from '@sallyport/shared/resources';
 import { describe, expect, it } from 'vitest';
-import { conditionsOf, isProgrammed, policySchema, toYaml, type Policy } from './resourceView.ts';
+import { conditionsOf, idOf, isProgrammed, policySchema, toYaml, type Policy } from './resourceView.ts';
 
 const AT = '2026-01-15T12:00:00.000Z';
 
@@ -26,6 +26,17 @@ describe('conditionsOf', () => {
 
   it('says Unknown for what nobody reported', () => {
     expect(conditionsOf({ metadata: {} }).map((each) => `${each.type} ${each.status}`)).toEqual(['Accepted Unknown', 'ResolvedRefs Unknown', 'Programmed Unknown']);
+  });
+
+  it('expects no proxy to run a federation', () => {
+    expect(conditionsOf({ kind: 'FederatedTrustDomain', metadata: {} }).map(({ type }) => type)).toEqual(['Accepted', 'BundleFetched']);
+  });
+});
+
+describe('idOf', () => {
+  it('has no namespace where the kind has none', () => {
+    expect(idOf(aPolicy(1, 1))).toBe('shop/pay');
+    expect(idOf({ metadata: { name: 'partner' } })).toBe('partner');
   });
 });
 

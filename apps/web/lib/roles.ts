@@ -3,7 +3,7 @@ import type { Role } from '@sallyport/shared/api';
 const DUTY: Readonly<Record<Role, string>> = {
   viewer: 'read the console',
   editor: 'change resources',
-  approver: 'step a namespace to strict or back',
+  approver: 'step a namespace to strict or back and rotate the CA',
   auditor: 'read the audit log and export evidence',
 };
 

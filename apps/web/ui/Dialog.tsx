@@ -9,12 +9,14 @@ interface DialogProps {
   readonly confirm: string;
   readonly danger?: boolean;
   readonly busy?: boolean;
+  /** Why it cannot be confirmed yet. */
+  readonly whyNot?: string | null;
   readonly onConfirm: () => void;
   readonly onClose: () => void;
 }
 
 /** Asks before something is done. The browser's own modal dialog keeps focus inside and gives it back. */
-export function Dialog({ title, children, confirm, danger = false, busy = false, onConfirm, onClose }: DialogProps) {
+export function Dialog({ title, children, confirm, danger = false, busy = false, whyNot = null, onConfirm, onClose }: DialogProps) {
   const id = useId();
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
@@ -29,7 +31,7 @@ export function Dialog({ title, children, confirm, danger = false, busy = false,
         {children}
         <div className={styles.actions}>
           <Button onPress={onClose}>Cancel</Button>
-          <Button kind={danger ? 'danger' : 'primary'} busy={busy} onPress={onConfirm}>{confirm}</Button>
+          <Button kind={danger ? 'danger' : 'primary'} busy={busy} whyNot={whyNot} onPress={onConfirm}>{confirm}</Button>
         </div>
       </div>
     </dialog>

@@ -2,16 +2,17 @@
 import { resourceList } from '@sallyport/shared/api';
 import Link from 'next/link';
 import { View } from '../shell/View.tsx';
-import { Authentications } from './Authentications.tsx';
 import { Acknowledged, ConditionTags } from './Conditions.tsx';
 import { FindingsPanel, FindingTags, useLint } from './Findings.tsx';
+import { KindPanels } from './KindPanels.tsx';
 import { PolicyDetail } from './PolicyDetail.tsx';
 import { lintSummary } from './lint.ts';
+import { ResourceDetail } from './ResourceDetail.tsx';
 import { NamespaceSelect } from '../namespaces/NamespaceSelect.tsx';
 import { plural } from '#lib/format.ts';
 import { useView } from '#lib/live.tsx';
 import { apiPaths, pages } from '#lib/paths.ts';
-import { policySchema, type Policy } from '#lib/resourceView.ts';
+import { idOf, policySchema, type Policy } from '#lib/resourceView.ts';
 import { useUrlState } from '#lib/urlState.ts';
 import { buttonClass } from '#ui/Button.tsx';
 import { Notice } from '#ui/Notice.tsx';
@@ -20,15 +21,22 @@ import { Table } from '#ui/Table.tsx';
 import { Tabs } from '#ui/Tabs.tsx';
 import { Tag } from '#ui/Tag.tsx';
 
-const TABS = ['authorization', 'authentication', 'findings'] as const;
+const TABS = ['authorization', 'authentication', 'traffic', 'federation', 'findings'] as const;
 
 export function PoliciesPage() {
   const url = useUrlState();
   const namespace = url.get('namespace');
   const open = url.get('policy');
+  const object = url.get('object');
   const tab = TABS.find((each) => each === url.get('tab')) ?? 'authorization';
   const lint = useLint().data;
-  const tabs = [{ id: 'authorization', name: 'Authorization' }, { id: 'authentication', name: 'Authentication' }, { id: 'findings', name: lint ? `Findings: ${lintSummary(lint)}` : 'Findings' }];
+  const tabs = [
+    { id: 'authorization', name: 'Authorization' },
+    { id: 'authentication', name: 'Authentication' },
+    { id: 'traffic', name: 'Traffic' },
+    { id: 'federation', name: 'Federation' },
+    { id: 'findings', name: lint ? `Findings: ${lintSummary(lint)}` : 'Findings' },
+  ];
   return (
     <>
       <PageHead
@@ -43,9 +51,10 @@ export function PoliciesPage() {
       />
       <div className="row"><NamespaceSelect value={namespace} onChange={(value) => url.set({ namespace: value })} /></div>
       {open !== '' && <PolicyDetail key={open} id={open} onClose={() => url.set({ policy: '' })} />}
+      {object !== '' && <ResourceDetail key={object} of={object} onClose={() => url.set({ object: '' })} />}
       <Tabs label="Policies" tabs={tabs} selected={tab} onSelect={(id) => url.set({ tab: id === 'authorization' ? '' : id })}>
         {tab === 'authorization' && <Authorization namespace={namespace} open={open} onOpen={(id) => url.set({ policy: id }, 'push')} />}
-        {tab === 'authentication' && <Authentications namespace={namespace} />}
+        {tab !== 'authorization' && tab !== 'findings' && <KindPanels tab={tab} namespace={namespace} open={object} onOpen={(of) => url.set({ object: of }, 'push')} />}
         {tab === 'findings' && <FindingsPanel namespace={namespace} />}
       </Tabs>
     </>
@@ -59,11 +68,6 @@ function Authorization({ namespace, open, onOpen }: { namespace: string; open: s
       {(data) => <PolicyTable items={data.items} open={open} onOpen={onOpen} />}
     </View>
   );
-}
-
-/** `namespace/name` of a policy. */
-function idOf(policy: Policy): string {
-  return `${policy.metadata.namespace ?? ''}/${policy.metadata.name}`;
 }
 
 function PolicyTable({ items, open, onOpen }: { items: readonly unknown[]; open: string; onOpen: (id: string) => void }) {

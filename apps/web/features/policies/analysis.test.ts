@@ -1,7 +1,6 @@
 import type { DiffView, FindingView, LintView, WayView } from '@sallyport/shared/api';
 import { API_VERSION } from '@sallyport/shared/resources';
 import { describe, expect, it } from 'vitest';
-import { authenticationsOf, saysOf, scopeOf } from './authentications.ts';
 import { classText, diffSummary } from './classes.ts';
 import { lintSummary, tally, unlisted } from './lint.ts';
 import { callsText, howText, radiusText } from './reach.ts';
@@ -44,14 +43,8 @@ describe('reach', () => {
   });
 });
 
-describe('stored objects', () => {
-  it('are read for what they say, and what cannot be read is counted', () => {
-    const { policies, unreadable } = authenticationsOf([
-      doc('PeerAuthentication', 'strict', { mtls: { mode: 'STRICT' }, selector: { matchLabels: { app: 'card' } }, portLevelMtls: { 8080: { mode: 'PERMISSIVE' } } }),
-      doc('RequestAuthentication', 'tokens', { jwtRules: [{ issuer: 'https://issuer', jwks: '{"keys":[]}' }] }), { kind: 'Odd' },
-    ]);
-    expect(unreadable).toBe(1);
-    expect(policies.map((policy) => [saysOf(policy), scopeOf(policy)])).toEqual([['mTLS STRICT, port 8080 PERMISSIVE', 'app=card'], ['verifies tokens of https://issuer', 'whole namespace']]);
+describe('workloads to choose from', () => {
+  it('are sorted, and say whether they are in the mesh', () => {
     expect(workloadsOf([doc('Workload', 'b', { serviceAccount: 'b', address: '10.0.0.2', inbound: [] }), doc('Workload', 'a', { serviceAccount: 'a', address: '10.0.0.1', proxy: 'n', inbound: [] }), null])).toEqual([{ id: 'pay/a', meshed: true }, { id: 'pay/b', meshed: false }]);
   });
 });
