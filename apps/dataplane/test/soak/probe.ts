@@ -6,3 +6,5 @@ process.on('message', () => {
 });
 // The question alone keeps no process alive.
 process.channel?.unref();
+// A test that is broken off leaves no proxy behind.
+process.on('disconnect', () => process.exit(1));
