@@ -1,5 +1,6 @@
 'use client';
 import type { CaCertificate, CaView } from '@sallyport/shared/api';
+import styles from './Identities.module.css';
 import { stepName, waitingFor } from './rotation.ts';
 import { Ago, At } from '../shell/Ago.tsx';
 
@@ -13,5 +14,5 @@ export function NextStep({ entry, activation }: NextStepProps) {
   const name = stepName(entry);
   if (entry.next === null || name === null) return <span className="muted">{entry.state === 'removed' ? 'none' : 'none of its own'}</span>;
   if (entry.next.at === null) return <>{name}: {waitingFor(entry, activation)}</>;
-  return <>{name} <Ago at={entry.next.at} /> (<At at={entry.next.at} />)</>;
+  return <>{name} <Ago at={entry.next.at} /> <span className={styles.nowrap}>(<At at={entry.next.at} />)</span></>;
 }

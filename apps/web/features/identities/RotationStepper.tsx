@@ -4,7 +4,7 @@ import { STATE_TONE } from './CaTable.tsx';
 import styles from './Identities.module.css';
 import { NextStep } from './NextStep.tsx';
 import { families, stagesOf } from './rotation.ts';
-import { Ago } from '../shell/Ago.tsx';
+import { Ago, At } from '../shell/Ago.tsx';
 import { cx } from '#ui/cx.ts';
 import { Tag } from '#ui/Tag.tsx';
 
@@ -31,7 +31,7 @@ function Steps({ entry, activation }: { entry: CaCertificate; activation: Activa
       <div className="row">
         <h3>{entry.role === 'root' ? 'Root' : 'Issuer'} {entry.subject}</h3>
         <Tag tone={STATE_TONE[entry.state]} mark={entry.state === 'active' ? '✓' : ''}>{entry.state}</Tag>
-        <span className="muted">since <Ago at={entry.since} />, ends <Ago at={entry.notAfter} /></span>
+        <span className="muted">since <At at={entry.since} />, ends <Ago at={entry.notAfter} /></span>
       </div>
       <ol className={styles.stages} aria-label={`Stages of ${entry.subject}`}>
         {stagesOf(entry).map(({ state, means, progress }) => (

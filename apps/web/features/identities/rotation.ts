@@ -94,6 +94,11 @@ export function chainOf(issuer: string, certificates: readonly CaCertificate[]):
   return { issuer: found, root: root ?? null };
 }
 
+/** A CA's name without the trust domain that ours begin with: on a page about one trust domain it says nothing. */
+export function shortName(subject: string, trustDomain: string): string {
+  return subject.startsWith(`${trustDomain} `) ? subject.slice(trustDomain.length + 1) : subject;
+}
+
 /** True when a rotation of the SVID did not come although it was due. */
 export function missedRotation({ state }: Pick<Certificate, 'state'>): boolean {
   return state === 'overdue' || state === 'expired';
