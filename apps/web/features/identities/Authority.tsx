@@ -76,7 +76,7 @@ function Troubles({ ca }: { ca: CaView }) {
       )}
       {ca.lagging.length > 0 && (
         <Notice tone="warn" urgency="status" title={`${plural(ca.lagging.length, 'live proxy has', 'live proxies have')} not acknowledged bundle ${ca.bundle.sequence}`}>
-          <p>{ca.lagging.map(({ proxy }) => proxy).join(', ')}: no new root signs until they have. A proxy that is switched off counts until its SVID ends.</p>
+          <p>No new root signs before this: waiting for {ca.lagging.map(({ proxy }) => proxy).join(', ')}. A proxy that is switched off counts until its SVID ends.</p>
         </Notice>
       )}
     </>

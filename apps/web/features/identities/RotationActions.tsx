@@ -39,7 +39,7 @@ export function RotationActions({ ca }: { ca: CaView }) {
       {write.error && <Notice tone="bad" urgency="alert" title="Refused: nothing was changed"><FailureText error={write.error} /></Notice>}
       {write.data && <Result done={write.data} />}
       <div className="row" style={{ alignItems: 'flex-start' }}>
-        <Button kind="primary" whyNot={role ?? (successor ? `Root ${successor.subject} is ${successor.state} already.` : null)} onPress={() => open('rotate-root')}>Rotate root…</Button>
+        <Button kind="primary" whyNot={role ?? (successor ? `A root is ${successor.state} already.` : null)} onPress={() => open('rotate-root')}>Rotate root…</Button>
         <Button whyNot={role} onPress={() => open('rotate-issuer')}>Rotate issuer…</Button>
         <Button whyNot={role ?? (successor ? null : 'No root waits for activation.')} onPress={() => open('activate')}>Activate…</Button>
         {successor && <Button kind="danger" whyNot={role} onPress={() => open('force')}>Activate by force…</Button>}

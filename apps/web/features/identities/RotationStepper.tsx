@@ -8,24 +8,21 @@ import { Ago, At } from '../shell/Ago.tsx';
 import { cx } from '#ui/cx.ts';
 import { Tag } from '#ui/Tag.tsx';
 
-type Activation = CaView['lifetimes']['rootActivation'];
-
 const SAID = { done: 'passed', now: 'now', ahead: 'ahead', skipped: 'not needed' } as const;
 
 /** Each root with its issuers, and how far each of them is on its way from prepared to removed. */
 export function RotationStepper({ ca }: { ca: CaView }) {
-  const activation = ca.lifetimes.rootActivation;
   const groups = families(ca);
   if (groups.length === 0) return <p className="muted">There is no root to rotate.</p>;
   return groups.map(({ root, issuers }) => (
     <section key={root.id} className={styles.family} aria-label={`Root ${root.subject}`}>
-      <Steps entry={root} activation={activation} />
-      {issuers.map((issuer) => <Steps key={issuer.id} entry={issuer} activation={activation} />)}
+      <Steps entry={root} ca={ca} />
+      {issuers.map((issuer) => <Steps key={issuer.id} entry={issuer} ca={ca} />)}
     </section>
   ));
 }
 
-function Steps({ entry, activation }: { entry: CaCertificate; activation: Activation }) {
+function Steps({ entry, ca }: { entry: CaCertificate; ca: CaView }) {
   return (
     <div className={cx(styles.entry, entry.role === 'issuer' && styles.below)} data-entry={entry.id}>
       <div className="row">
@@ -37,11 +34,11 @@ function Steps({ entry, activation }: { entry: CaCertificate; activation: Activa
         {stagesOf(entry).map(({ state, means, progress }) => (
           <li key={state} className={styles.stage} data-progress={progress} aria-current={progress === 'now' ? 'step' : undefined}>
             <span><strong>{state}</strong> <span className="muted">{SAID[progress]}</span></span>
-            <span className="muted">{means}</span>
+            <span className={styles.means}>{means}</span>
           </li>
         ))}
       </ol>
-      <p><span className="muted">Next:</span> <NextStep entry={entry} activation={activation} /></p>
+      <p><span className="muted">Next:</span> <NextStep entry={entry} ca={ca} /></p>
     </div>
   );
 }

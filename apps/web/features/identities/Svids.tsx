@@ -76,8 +76,7 @@ export function Svids({ data, ca }: SvidsProps) {
         empty={data.items.length === 0 ? 'No certificate has been issued yet.' : 'None fits these filters.'}
         columns={[
           { name: 'SPIFFE ID', rowHead: true, render: (item) => <span className="mono wrap">{item.spiffeId}</span> },
-          { name: 'Workload', render: (item) => (item.workload === null ? <span className="muted">proxy</span> : `${item.namespace ?? ''}/${item.workload}`) },
-          { name: 'Reach', render: (item) => (item.workload === null ? <span className="muted">–</span> : <Link href={pages.reach({ tab: 'from', from: `${item.namespace ?? ''}/${item.workload}` })} prefetch={false}>If compromised<span className="visually-hidden">: {item.namespace}/{item.workload}</span></Link>) },
+          { name: 'Workload', render: (item) => <Workload item={item} /> },
           { name: 'State', render: (item) => <span title={STATES[item.state].means}><Tag tone={STATES[item.state].tone}>{item.state}</Tag></span> },
           { name: 'Life passed', render: (item) => <Life used={item.lifetimeUsed} tone={lifeTone(item.state)} mark={0.5} note="it rotates at 50 %" /> },
           { name: 'Rotates', right: true, render: (item) => <Rotates item={item} /> },
@@ -89,6 +88,13 @@ export function Svids({ data, ca }: SvidsProps) {
       />
     </Panel>
   );
+}
+
+/** Whose it is, with the way to what somebody could reach who stole it. */
+function Workload({ item: { namespace, workload } }: { item: Certificate }) {
+  if (workload === null) return <span className="muted">proxy</span>;
+  const id = `${namespace ?? ''}/${workload}`;
+  return <>{id}<Link className={styles.reach} href={pages.reach({ tab: 'from', from: id })} prefetch={false}>If compromised<span className="visually-hidden">: {id}</span></Link></>;
 }
 
 function lifeTone(state: Certificate['state']): Tone {

@@ -1,6 +1,6 @@
 import type { CaCertificate } from '@sallyport/shared/api';
 import { describe, expect, it } from 'vitest';
-import { acknowledgements, chainOf, families, missedRotation, nextRotation, shortName, stagesOf, stepName, successorOf, waitingFor } from './rotation.ts';
+import { acknowledgements, chainOf, families, followText, missedRotation, nextRotation, shortName, stagesOf, stepName, successorOf, waitingFor } from './rotation.ts';
 
 const AT = '2026-01-15T12:00:00.000Z';
 
@@ -33,6 +33,13 @@ describe('the next step', () => {
     expect(waitingFor(waits([]), 'manual')).toContain('somebody');
     expect(waitingFor(waits([]), 'automatic')).not.toContain('somebody');
     expect(stepName(entry('a'))).toBeNull();
+  });
+
+  it('of a certificate without one is what it follows', () => {
+    const waiting = entry('i', { role: 'issuer', root: 'b', state: 'prepared' });
+    expect(followText(waiting, [entry('b', { state: 'published' })])).toContain('its root is activated');
+    expect(followText(waiting, [entry('b')])).toContain('takes over');
+    expect([entry('a'), entry('a', { state: 'removed' }), { ...waiting, state: 'active' as const }].map((each) => followText(each, []))).toEqual(['old as soon as its successor is activated', 'none', 'goes with its root']);
   });
 });
 
