@@ -6,14 +6,14 @@ import { ask, expect, open, test } from '../console.ts';
 const AUTHORITY = '/identities?tab=authority';
 const HOUR = '1h';
 
-/** Lets a published root wait for a person, or not; returns nothing until the CA goes by it. */
+/** Lets a published root wait for a person, or not, in the name of who owns the Mesh: a restarted demo must find its own. */
 async function activation(page: Page, csrfToken: string, rootActivation: 'manual' | 'automatic'): Promise<void> {
   const { items } = await ask(page.request, '/resources/Mesh', resourceList);
   const [mesh] = items;
   expect(mesh).toBeDefined();
-  const { metadata, spec } = mesh as { metadata: { name: string }; spec: { certificates: object } };
+  const { metadata, spec } = mesh as { metadata: { name: string; managedFields: { manager: string }[] }; spec: { certificates: object } };
   const manifest = JSON.stringify({ ...mesh, metadata: { name: metadata.name }, spec: { ...spec, certificates: { ...spec.certificates, rootActivation } }, status: undefined });
-  const answer = await page.request.post('/api/v1/apply', { data: { manifest }, headers: { 'x-csrf-token': csrfToken } });
+  const answer = await page.request.post('/api/v1/apply', { data: { manifest, manager: metadata.managedFields[0]?.manager }, headers: { 'x-csrf-token': csrfToken } });
   expect(answer.status(), await answer.text()).toBe(200);
   await expect.poll(async () => (await ask(page.request, '/ca', caView)).lifetimes.rootActivation).toBe(rootActivation);
 }
@@ -34,8 +34,8 @@ test('the inventory shows each SVID with its chain, its age and its next rotatio
   const workload = items.find((item) => item.workload !== null);
   const row = page.getByRole('row').filter({ hasText: workload?.spiffeId ?? 'none' }).first();
   await expect(row.getByRole('img', { name: /of its life has passed; it rotates at 50 %/ })).toBeVisible();
-  await expect(row).toContainText(/ issuing [0-9a-f]{8}/);
-  await expect(row).toContainText(/under .* root [0-9a-f]{8}/);
+  await expect(row).toContainText(/issuing [0-9a-f]{8}/);
+  await expect(row).toContainText(/under root [0-9a-f]{8}/);
 });
 
 test('every CA certificate and bundle entry is listed with its state, expiry and fingerprint', async ({ page, signed }) => {
@@ -46,7 +46,7 @@ test('every CA certificate and bundle entry is listed with its state, expiry and
   await expect(table.getByRole('row')).toHaveCount(1 + certificates.length);
   for (const { subject, state, fingerprint } of certificates) {
     const row = table.getByRole('row').filter({ hasText: fingerprint });
-    await expect(row).toContainText(subject);
+    await expect(row.getByTitle(subject)).toBeVisible();
     await expect(row).toContainText(state);
   }
 });

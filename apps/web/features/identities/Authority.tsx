@@ -1,5 +1,6 @@
 'use client';
 import type { CaView, Certificate } from '@sallyport/shared/api';
+import { durationMs } from '@sallyport/shared/resources';
 import { acknowledgements } from './rotation.ts';
 import { CaTable } from './CaTable.tsx';
 import { RotationActions } from './RotationActions.tsx';
@@ -26,7 +27,7 @@ export function Authority({ ca, svids, askedAt }: AuthorityProps) {
   return (
     <>
       <Troubles ca={ca} />
-      <Panel title="Rotation of roots and issuers" note={ca.lifetimes.rootActivation === 'manual' ? 'a published root waits for somebody to activate it' : 'by itself'}>
+      <Panel title="Rotation of roots and issuers" note={ca.lifetimes.rootActivation === 'manual' ? 'a published root waits for somebody to activate it' : 'a published root signs as soon as every live proxy has acknowledged it'}>
         <div className="stack">
           <RotationActions ca={ca} />
           <RotationStepper ca={ca} />
@@ -39,7 +40,7 @@ export function Authority({ ca, svids, askedAt }: AuthorityProps) {
           <Stat name="Issued" value={count(total(ca.issuance.issued))} note={partsOf(ca.issuance.issued)} />
           <Stat name="Refused" value={count(total(ca.issuance.refused))} note={partsOf(ca.issuance.refused)} />
           <Stat name="Record of issuance" value={<Tag tone={ca.record === 'intact' ? 'ok' : 'bad'}>{ca.record}</Tag>} note="its hash chain" />
-          <Stat name="Life of an SVID" value={ca.lifetimes.leaf} note={`issuer ${ca.lifetimes.issuer}, root ${ca.lifetimes.root}`} />
+          <Stat name="Life of an SVID" value={life(ca.lifetimes.leaf)} note={`issuer ${life(ca.lifetimes.issuer)}, root ${life(ca.lifetimes.root)}`} />
         </Stats>
       </Panel>
       <p className="muted">
@@ -48,6 +49,11 @@ export function Authority({ ca, svids, askedAt }: AuthorityProps) {
       </p>
     </>
   );
+}
+
+/** A configured lifetime in the units of the page. */
+function life(text: string): string {
+  return duration(durationMs(text));
 }
 
 function partsOf(counts: Readonly<Record<string, number>>): string {
@@ -70,7 +76,7 @@ function Troubles({ ca }: { ca: CaView }) {
       )}
       {ca.lagging.length > 0 && (
         <Notice tone="warn" urgency="status" title={`${plural(ca.lagging.length, 'live proxy has', 'live proxies have')} not acknowledged bundle ${ca.bundle.sequence}`}>
-          <p>{ca.lagging.map(({ proxy }) => proxy).join(', ')}: no new root signs until they have. A proxy that is switched off counts until its SVID ends.</p>
+          <p>No new root signs before this: waiting for {ca.lagging.map(({ proxy }) => proxy).join(', ')}. A proxy that is switched off counts until its SVID ends.</p>
         </Notice>
       )}
     </>

@@ -27,7 +27,7 @@ export function IdentitiesPage() {
               <>
                 <CoverageNotice coverage={data.coverage} />
                 <Rotation data={data} />
-                <Svids data={data} authorities={ca.data?.certificates ?? null} />
+                <Svids data={data} ca={ca.data ?? null} />
                 <SourceLine coverage={data.coverage} />
               </>
             )}

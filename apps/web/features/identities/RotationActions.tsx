@@ -25,7 +25,6 @@ export function RotationActions({ ca }: { ca: CaView }) {
   const write = useWriteFor(caActionView);
   const role = useWhyNot('approver');
   const successor = successorOf(ca);
-  const noRoot = successor ? null : 'No root waits for activation.';
   const send = (action: Asked) =>
     write.mutate(
       { path: apiPaths.caAction(action === 'force' ? 'activate' : action), method: 'POST', body: action === 'force' ? { force: true } : {} },
@@ -40,10 +39,10 @@ export function RotationActions({ ca }: { ca: CaView }) {
       {write.error && <Notice tone="bad" urgency="alert" title="Refused: nothing was changed"><FailureText error={write.error} /></Notice>}
       {write.data && <Result done={write.data} />}
       <div className="row" style={{ alignItems: 'flex-start' }}>
-        <Button kind="primary" whyNot={role ?? (successor ? `Root ${successor.subject} is ${successor.state} already.` : null)} onPress={() => open('rotate-root')}>Rotate root…</Button>
+        <Button kind="primary" whyNot={role ?? (successor ? `A root is ${successor.state} already.` : null)} onPress={() => open('rotate-root')}>Rotate root…</Button>
         <Button whyNot={role} onPress={() => open('rotate-issuer')}>Rotate issuer…</Button>
-        <Button whyNot={role ?? noRoot} onPress={() => open('activate')}>Activate…</Button>
-        <Button kind="danger" whyNot={role ?? noRoot} onPress={() => open('force')}>Activate by force…</Button>
+        <Button whyNot={role ?? (successor ? null : 'No root waits for activation.')} onPress={() => open('activate')}>Activate…</Button>
+        {successor && <Button kind="danger" whyNot={role} onPress={() => open('force')}>Activate by force…</Button>}
       </div>
       {asked === 'force' && <ForceDialog ca={ca} busy={write.isPending} onConfirm={() => send('force')} onClose={() => setAsked(null)} />}
       {asked !== null && asked !== 'force' && (

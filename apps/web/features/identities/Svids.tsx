@@ -1,7 +1,8 @@
 'use client';
-import type { CaCertificate, Certificate, CertificatesView } from '@sallyport/shared/api';
+import type { CaView, Certificate, CertificatesView } from '@sallyport/shared/api';
 import Link from 'next/link';
-import { chainOf, missedRotation, nextRotation } from './rotation.ts';
+import { chainOf, missedRotation, nextRotation, shortName } from './rotation.ts';
+import styles from './Identities.module.css';
 import { Life } from './Life.tsx';
 import { Ago } from '../shell/Ago.tsx';
 import { percent, plural } from '#lib/format.ts';
@@ -46,12 +47,12 @@ export function Rotation({ data }: { data: CertificatesView }) {
 
 interface SvidsProps {
   readonly data: CertificatesView;
-  /** The CA's certificates; null while they are not known. */
-  readonly authorities: readonly CaCertificate[] | null;
+  /** Null while it is not known. */
+  readonly ca: CaView | null;
 }
 
 /** The inventory of SVIDs. */
-export function Svids({ data, authorities }: SvidsProps) {
+export function Svids({ data, ca }: SvidsProps) {
   const url = useUrlState();
   const find = url.get('find');
   const state = url.get('state');
@@ -75,19 +76,25 @@ export function Svids({ data, authorities }: SvidsProps) {
         empty={data.items.length === 0 ? 'No certificate has been issued yet.' : 'None fits these filters.'}
         columns={[
           { name: 'SPIFFE ID', rowHead: true, render: (item) => <span className="mono wrap">{item.spiffeId}</span> },
-          { name: 'Workload', render: (item) => (item.workload === null ? <span className="muted">proxy</span> : `${item.namespace ?? ''}/${item.workload}`) },
-          { name: 'Reach', render: (item) => (item.workload === null ? <span className="muted">–</span> : <Link href={pages.reach({ tab: 'from', from: `${item.namespace ?? ''}/${item.workload}` })} prefetch={false}>If compromised<span className="visually-hidden">: {item.namespace}/{item.workload}</span></Link>) },
+          { name: 'Workload', render: (item) => <Workload item={item} /> },
           { name: 'State', render: (item) => <span title={STATES[item.state].means}><Tag tone={STATES[item.state].tone}>{item.state}</Tag></span> },
           { name: 'Life passed', render: (item) => <Life used={item.lifetimeUsed} tone={lifeTone(item.state)} mark={0.5} note="it rotates at 50 %" /> },
           { name: 'Rotates', right: true, render: (item) => <Rotates item={item} /> },
           { name: 'Ends', right: true, render: (item) => <Ago at={item.notAfter} /> },
-          { name: 'Chain', render: (item) => <Chain issuer={item.issuer} authorities={authorities} /> },
+          { name: 'Chain', render: (item) => <Chain issuer={item.issuer} ca={ca} /> },
           { name: 'Serial', render: (item) => <span className="mono" title={item.serial}>{item.serial.length > 14 ? `${item.serial.slice(0, 14)}…` : item.serial}</span> },
           { name: 'Proxy', render: (item) => <span className="mono">{item.proxy}</span> },
         ]}
       />
     </Panel>
   );
+}
+
+/** Whose it is, with the way to what somebody could reach who stole it. */
+function Workload({ item: { namespace, workload } }: { item: Certificate }) {
+  if (workload === null) return <span className="muted">proxy</span>;
+  const id = `${namespace ?? ''}/${workload}`;
+  return <>{id}<Link className={styles.reach} href={pages.reach({ tab: 'from', from: id })} prefetch={false}>If compromised<span className="visually-hidden">: {id}</span></Link></>;
 }
 
 function lifeTone(state: Certificate['state']): Tone {
@@ -100,14 +107,14 @@ function Rotates({ item }: { item: Certificate }) {
 }
 
 /** Who signed it and what that leads to, each with its state where that is not the usual one. */
-function Chain({ issuer, authorities }: { issuer: string; authorities: readonly CaCertificate[] | null }) {
-  const { issuer: signer, root } = chainOf(issuer, authorities ?? []);
+function Chain({ issuer, ca }: { issuer: string; ca: CaView | null }) {
+  if (ca === null) return <>{issuer}<span className={styles.above}>its root is not known now</span></>;
+  const chain = chainOf(issuer, ca.certificates);
+  const states = [chain.issuer, chain.root].map((entry) => entry && entry.state !== 'active' && <Tag key={entry.id} tone="idle" mark="">{entry.state}</Tag>);
   return (
-    <span className="wrap">
-      {issuer} {signer && signer.state !== 'active' && <Tag tone="idle" mark="">{signer.state}</Tag>}
-      <span className="muted" style={{ display: 'block' }}>
-        {root ? <>under {root.subject} {root.state !== 'active' && <Tag tone="idle" mark="">{root.state}</Tag>}</> : authorities === null ? 'its root is not known now' : 'no longer listed by the CA'}
-      </span>
+    <span className={styles.chain} title={chain.root ? `${issuer}, under ${chain.root.subject}` : issuer}>
+      {shortName(issuer, ca.trustDomain)} {states[0]}
+      <span className={styles.above}>{chain.root ? <>under {shortName(chain.root.subject, ca.trustDomain)} {states[1]}</> : 'no longer listed by the CA'}</span>
     </span>
   );
 }

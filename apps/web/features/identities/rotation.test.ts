@@ -1,6 +1,6 @@
 import type { CaCertificate } from '@sallyport/shared/api';
 import { describe, expect, it } from 'vitest';
-import { acknowledgements, chainOf, families, missedRotation, nextRotation, stagesOf, stepName, successorOf, waitingFor } from './rotation.ts';
+import { acknowledgements, chainOf, families, followText, missedRotation, nextRotation, shortName, stagesOf, stepName, successorOf, waitingFor } from './rotation.ts';
 
 const AT = '2026-01-15T12:00:00.000Z';
 
@@ -34,6 +34,13 @@ describe('the next step', () => {
     expect(waitingFor(waits([]), 'automatic')).not.toContain('somebody');
     expect(stepName(entry('a'))).toBeNull();
   });
+
+  it('of a certificate without one is what it follows', () => {
+    const waiting = entry('i', { role: 'issuer', root: 'b', state: 'prepared' });
+    expect(followText(waiting, [entry('b', { state: 'published' })])).toContain('its root is activated');
+    expect(followText(waiting, [entry('b')])).toContain('takes over');
+    expect([entry('a'), entry('a', { state: 'removed' }), { ...waiting, state: 'active' as const }].map((each) => followText(each, []))).toEqual(['old as soon as its successor is activated', 'none', 'goes with its root']);
+  });
 });
 
 describe('families', () => {
@@ -59,6 +66,10 @@ describe('SVIDs', () => {
     const certificates = [entry('i', { role: 'issuer', root: 'a' }), entry('a')];
     expect(chainOf('name of i', certificates)).toMatchObject({ issuer: { id: 'i' }, root: { id: 'a' } });
     expect(chainOf('name of a', certificates)).toEqual({ issuer: null, root: null });
+  });
+
+  it('are signed by names that lose the trust domain, but no other beginning', () => {
+    expect([shortName('shop.demo root 1', 'shop.demo'), shortName('shop.demos root 1', 'shop.demo'), shortName('Corporate CA', 'shop.demo')]).toEqual(['root 1', 'shop.demos root 1', 'Corporate CA']);
   });
 
   it('count as rotated next only when no rotation was missed', () => {

@@ -58,6 +58,15 @@ export function waitingFor(entry: Pick<CaCertificate, 'next'>, activation: CaVie
   return 'at the operator’s next look, within seconds';
 }
 
+/** What a certificate without a next step of its own follows. */
+export function followText({ role, state, root }: Pick<CaCertificate, 'role' | 'state' | 'root'>, certificates: readonly CaCertificate[]): string {
+  if (state === 'removed') return 'none';
+  if (role === 'root') return state === 'active' ? 'old as soon as its successor is activated' : 'none of its own';
+  if (state !== 'prepared') return 'goes with its root';
+  const under = certificates.find(({ id }) => id === root)?.state;
+  return under === 'active' ? 'takes over from the issuer that signs now' : 'signs as soon as its root is activated';
+}
+
 /** The root that follows the active one; null when none is on its way. */
 export function successorOf({ certificates }: Pick<CaView, 'certificates'>): CaCertificate | null {
   return certificates.find(({ role, state }) => role === 'root' && (state === 'prepared' || state === 'published')) ?? null;
@@ -92,6 +101,11 @@ export function chainOf(issuer: string, certificates: readonly CaCertificate[]):
   const found = certificates.find(({ role, subject }) => role === 'issuer' && subject === issuer) ?? null;
   const root = found && certificates.find(({ id }) => id === found.root);
   return { issuer: found, root: root ?? null };
+}
+
+/** A CA's name without the trust domain that ours begin with: on a page about one trust domain it says nothing. */
+export function shortName(subject: string, trustDomain: string): string {
+  return subject.startsWith(`${trustDomain} `) ? subject.slice(trustDomain.length + 1) : subject;
 }
 
 /** True when a rotation of the SVID did not come although it was due. */
