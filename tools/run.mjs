@@ -17,6 +17,7 @@ const COMMANDS = {
   'bench:wire': { prepare: [ensureInstall], script: 'bench/wire/main.ts', args: (rest) => rest },
   'bench:pki': { prepare: [ensureInstall], script: 'bench/pki/main.ts', args: (rest) => rest },
   'fuzz:pki': { prepare: [ensureInstall], script: 'tools/fuzz-pki.ts', args: (rest) => rest },
+  'soak:identity': { prepare: [ensureInstall, ensureGenerated], script: 'bench/soak/main.ts', args: (rest) => rest },
   cli: { prepare: [ensureInstall], script: 'apps/operator/src/cli/main.ts', args: (rest) => rest },
 };
 
