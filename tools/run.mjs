@@ -19,6 +19,7 @@ const COMMANDS = {
   'bench:pki': { prepare: [ensureInstall], script: 'bench/pki/main.ts', args: (rest) => rest },
   'bench:identity': { prepare: [ensureInstall], script: 'bench/identity/main.ts', args: (rest) => rest },
   'fuzz:pki': { prepare: [ensureInstall], script: 'tools/fuzz-pki.ts', args: (rest) => rest },
+  'soak:identity': { prepare: [ensureInstall, ensureGenerated], script: 'bench/soak/main.ts', args: (rest) => rest },
   cli: { prepare: [ensureInstall], script: 'apps/operator/src/cli/main.ts', args: (rest) => rest },
 };
 

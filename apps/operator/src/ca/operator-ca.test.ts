@@ -10,6 +10,7 @@ import { until } from '../testing/until.ts';
 import { WireProxy } from '../testing/proxy.ts';
 import { leadsTo, TestCa } from './ca.fixture.ts';
 
+const RULES = new URL('../../../../docs/alerts.rules.yaml', import.meta.url);
 let operator: TestOperator;
 let proxy: WireProxy;
 let quiet: WireProxy;
@@ -24,6 +25,11 @@ afterAll(async () => {
   quiet.close();
   await operator.close();
 });
+
+async function metricsOf(from: TestOperator): Promise<string> {
+  const session = (await from.call('POST', '/session?token=true', { username: 'admin', password: from.password })).body as { token: string };
+  return (await fetch(`${from.apiUrl}/metrics`, { headers: { authorization: `Bearer ${session.token}` } })).text();
+}
 
 const ca = async () => (await operator.call('GET', '/ca')).body as CaView;
 const act = (action: string, body: object = {}) => operator.call('POST', `/ca/${action}`, body);
@@ -87,15 +93,14 @@ describe('the CA in a running operator', LONG, () => {
 
   it('tells Prometheus of every certificate, what was issued and refused, and who lags', async () => {
     await proxy.join('spj_not_a_token_that_anybody_minted');
-    const session = (await operator.call('POST', '/session?token=true', { username: 'admin', password: operator.password })).body as { token: string };
-    const text = await (await fetch(`${operator.apiUrl}/metrics`, { headers: { authorization: `Bearer ${session.token}` } })).text();
+    const text = await metricsOf(operator);
     expect(text).toMatch(/sallyport_ca_not_after_seconds\{role="root",state="active",parent="selfSigned",in_bundle="true",fingerprint="[0-9A-F:]{95}"\} \d{10}/);
     expect(text).toMatch(/sallyport_ca_not_after_seconds\{role="issuer",state="active"/);
     expect(text).toContain('sallyport_svids_refused_total{reason="not-attested"} 1');
     expect(text).toMatch(/sallyport_svids_issued_total\{attestation="operator"\} \d+/);
     expect(text).toMatch(/sallyport_bundle_ack_lag_seconds\{proxy="node-2"\} \d/);
     // Every rule asks for something that there is; the share of workloads has a value once there are any.
-    const rules = readFileSync(new URL('../../../../docs/alerts.rules.yaml', import.meta.url), 'utf8');
+    const rules = readFileSync(RULES, 'utf8');
     const asked = new Set(rules.match(/sallyport_\w+/g)?.filter((name) => name !== 'sallyport_workloads_past_half_rotation_ratio'));
     expect([...asked].filter((name) => !text.includes(`# TYPE ${name} `))).toEqual([]);
   });
@@ -156,6 +161,10 @@ describe('an operator whose root has expired', LONG, () => {
     const expired = await startOperator({ prepare: expire });
     const view = (await expired.call('GET', '/ca')).body as CaView;
     expect(view.certificates.find(({ role }) => role === 'root')?.lifetimeUsed).toBeGreaterThan(1);
+    // The rule SallyportCaExpired fires.
+    expect(readFileSync(RULES, 'utf8')).toContain('expr: sallyport_ca_not_after_seconds{state="active"} < time()');
+    const ends = [...(await metricsOf(expired)).matchAll(/^sallyport_ca_not_after_seconds\{role="(\w+)",state="active".*\} (\d+)$/gm)].map(([, role, end]) => `${role} ${Number(end) < Date.now() / 1000 ? 'expired' : 'valid'}`);
+    expect(ends.sort()).toEqual(['issuer expired', 'root expired']);
     const late = new WireProxy('node-9', expired);
     await expect(late.enrol()).rejects.toThrow('self-signed certificate');
     const folder = scratch();

@@ -4,7 +4,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { createTestDatabase } from './database.ts';
 
 const PASSWORD = 'correct horse battery staple';
 
@@ -20,6 +19,8 @@ export interface TestOperator {
   readonly password: string;
   /** Calls the API as the administrator. */
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<{ status: number; body: never }>;
+  /** Sends the process a signal, such as SIGSTOP: what a sleep is to it. */
+  signal(name: NodeJS.Signals): void;
   /** Kills the process and starts it again on the same state and ports. */
   restart(): Promise<void>;
   /** Kills the process, does something to what it left, and starts it again. */
@@ -54,13 +55,16 @@ async function spawnOperator(environment: Record<string, string>) {
 interface OperatorOptions {
   /** Variables beside or instead of the usual ones. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** An empty database; absent: one on the test run's PostgreSQL. */
+  readonly databaseUrl?: string;
   /** Puts something into its state directory first. */
   readonly prepare?: (stateDir: string) => Promise<void>;
 }
 
 /** Starts an operator and signs in. */
-export async function startOperator({ environment, prepare }: OperatorOptions = {}): Promise<TestOperator> {
-  const databaseUrl = await createTestDatabase();
+export async function startOperator({ environment, databaseUrl: given, prepare }: OperatorOptions = {}): Promise<TestOperator> {
+  // Vitest refuses to be imported outside of its run, where soaks use this too.
+  const databaseUrl = given ?? (await (await import('./database.ts')).createTestDatabase());
   const stateDir = await mkdtemp(join(tmpdir(), 'operator-'));
   await prepare?.(stateDir);
   const base = { DATABASE_URL: databaseUrl, SALLYPORT_STATE_DIR: stateDir, SALLYPORT_ADMIN_PASSWORD: PASSWORD, SALLYPORT_TRUST_DOMAIN: 'shop.test', ...environment };
@@ -88,6 +92,7 @@ export async function startOperator({ environment, prepare }: OperatorOptions = 
     streamUrl: `https://127.0.0.1:${ports.stream}`,
     bundleUrl: ports.bundle === null ? null : `https://127.0.0.1:${ports.bundle}/`,
     password: PASSWORD,
+    signal: (name) => void child.kill(name),
     restart: () => stopped(async () => undefined),
     stopped,
     async close() {
