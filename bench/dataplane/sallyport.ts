@@ -83,7 +83,7 @@ async function start(lab: Lab, proxy: string, main: string): Promise<ChildProces
   const tokenFile = join(roomOf(lab, `sallyport-${proxy}`), 'token');
   writeFileSync(tokenFile, lab.mesh.operator.token(proxy));
   const log = join(lab.directory, `sallyport-${proxy}.log`);
-  const child = lab.processes.start('proxy', process.execPath, ['--max-semi-space-size=4', main], log, {
+  const child = lab.processes.start('proxy', process.execPath, [main], log, {
     PATH: process.env['PATH'], NODE_OPTIONS: main === MAIN ? (process.env['BENCH_NODE_OPTIONS'] ?? '') : '',
     SALLYPORT_PROXY: proxy, SALLYPORT_ROLE: 'sidecar', SALLYPORT_TRUST_DOMAIN: TRUST_DOMAIN, SALLYPORT_JOIN_URL: joinUrl.href, SALLYPORT_STREAM_URL: streamUrl.href,
     SALLYPORT_BOOTSTRAP_BUNDLE_FILE: bootstrapBundleFile, SALLYPORT_STATE_DIR: stateDir, SALLYPORT_JOIN_TOKEN_FILE: tokenFile,

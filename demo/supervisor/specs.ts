@@ -37,7 +37,7 @@ export function proxySpec(plan: Plan, proxy: ShopProxy, renewToken: () => Promis
   const { ports, state, topology } = plan;
   return {
     name: proxy.name,
-    args: ['--max-semi-space-size=4', join(ROOT, 'apps/dataplane/src/main.ts')],
+    args: [join(ROOT, 'apps/dataplane/src/main.ts')],
     cwd: ROOT,
     heapMiB: 128,
     env: async () => {

@@ -6,11 +6,9 @@ import { setFlagsFromString } from 'node:v8';
 /** Everything this process creates, sockets above all, is for its own user alone. */
 process.umask(0o077);
 
-// What is loaded at the start lives on: room for it in the young generation would stay with a proxy that has nothing to do.
+// Most requests leave no garbage behind them that lives: a small young generation keeps a proxy's memory low.
+setFlagsFromString('--max-semi-space-size=2');
 setFlagsFromString('--semi-space-growth-factor=1');
-// Bytes on their way are memory outside of the heap. By a limit of their own V8 would mark the whole heap for every few MiB
-// of them, all of which are garbage already.
-setFlagsFromString('--external-memory-accounted-in-global-limit');
 
 // From the second start on, stripped sources come from here and the TypeScript parser stays out of memory. In the state
 // directory and never in a shared one: whoever can write to the cache chooses what this process runs.
@@ -49,8 +47,6 @@ async function run(): Promise<void> {
   // How log rotation says that it moved the file.
   process.on('SIGHUP', () => proxy.reopenLogs());
   await proxy.start();
-  // Calls leave garbage. With room for it little of it is looked at; only the command line can say how much room, see the README.
-  if (process.execArgv.some((each) => each.startsWith('--max-semi-space-size='))) setFlagsFromString('--semi-space-growth-factor=2');
 }
 
 try {
