@@ -5,7 +5,7 @@ const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-prac
 
 for (const colorScheme of ['light', 'dark'] as const) {
   test(`every page passes axe in the ${colorScheme} theme`, async ({ page, signed }) => {
-    test.setTimeout(180_000);
+    test.setTimeout(300_000);
     expect(signed.csrfToken).not.toBe('');
     await page.emulateMedia({ colorScheme });
     for (const { path, heading } of PAGES) {
