@@ -48,9 +48,9 @@ function body(code: Code, message: string, remedy?: string): ApiError {
   return { error: { code, message, ...(remedy === undefined ? {} : { remedy }) } };
 }
 
-/** Prisma's "cannot reach", "timed out" and "connection closed", and what pg throws below it. */
+/** Prisma's "cannot reach", "timed out" and "connection closed", and what pg and its pool throw below it. */
 function isDatabaseAway(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = 'code' in error ? String(error.code) : '';
-  return ['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'ECONNREFUSED', 'ECONNRESET', '57P01', '57P03'].includes(code) || /terminat|ECONNREFUSED|not reachable|Can't reach|Connection/.test(error.message);
+  return ['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'ECONNREFUSED', 'ECONNRESET', '57P01', '57P03'].includes(code) || /terminat|ECONNREFUSED|not reachable|Can't reach|Connection|timeout exceeded when trying to connect/.test(error.message);
 }

@@ -26,8 +26,8 @@ beforeAll(async () => {
   mesh = await EchoMesh.start(operator, directory, lifetimes(SHORT), log);
 }, 120_000);
 afterAll(async () => {
-  await mesh.close();
   await operator.close();
+  await mesh.close();
   closeSync(log);
   rmSync(directory, { recursive: true, force: true });
 });

@@ -8,6 +8,7 @@ export type Transaction = Omit<PrismaClient, ITXClientDenyList>;
 
 /** Opens a pooled client. Connections are made on first use and again after they are lost. */
 export function openDatabase(url: string): Database {
-  const adapter = new PrismaPg({ connectionString: url, max: 10, connectionTimeoutMillis: 5_000, idleTimeoutMillis: 30_000 });
+  // The pool counts the wait for a busy connection too: on a loaded machine 5 s were not enough for a start.
+  const adapter = new PrismaPg({ connectionString: url, max: 10, connectionTimeoutMillis: 20_000, idleTimeoutMillis: 30_000 });
   return new PrismaClient({ adapter, transactionOptions: { maxWait: 10_000, timeout: 20_000 } });
 }
