@@ -8,6 +8,7 @@ import type { CaView } from '@sallyport/shared/api';
 import { freePort } from '../../../../tools/free-port.ts';
 import { startDataPlane } from './data-plane.ts';
 import type { TestOperator } from './operator.ts';
+import { Relay } from './relay.ts';
 import { until } from './until.ts';
 
 /** A loaded machine may take its time; what takes longer than this is a call that failed. */
@@ -31,8 +32,11 @@ export class EchoMesh {
   readonly #agent = new http.Agent({ keepAlive: true });
   /** Where the application's proxy takes mutual TLS. */
   readonly directPort: number;
+  /** On which proxies reach the operator. */
+  readonly operatorWays: readonly Relay[];
 
-  private constructor(operator: TestOperator, directory: string, servers: readonly Server[], proxies: readonly ChildProcess[], directPort: number) {
+  private constructor(operator: TestOperator, directory: string, servers: readonly Server[], proxies: readonly ChildProcess[], directPort: number, operatorWays: readonly Relay[]) {
+    this.operatorWays = operatorWays;
     this.directPort = directPort;
     this.#operator = operator;
     this.#directory = directory;
@@ -60,12 +64,14 @@ export class EchoMesh {
       doc('Service', 'direct', 'shop', { selector: { app: 'direct' }, ports: [{ port: 82, targetPort: direct, protocol: 'tcp' }] }),
       doc('PeerAuthentication', 'default', 'shop', { mtls: { mode: 'STRICT' } }),
     ]);
+    const ways = [await Relay.to(operator.joinUrl), await Relay.to(operator.streamUrl)] as const;
+    const urls = { SALLYPORT_JOIN_URL: ways[0].url, SALLYPORT_STREAM_URL: ways[1].url };
     const proxies: ChildProcess[] = [];
     for (const name of ['node-1', 'node-2']) {
       mkdirSync(join(directory, name));
-      proxies.push(await startDataPlane(operator, join(directory, name), { SALLYPORT_PROXY: name, SALLYPORT_LOG_LEVEL: 'info' }, log));
+      proxies.push(await startDataPlane(operator, join(directory, name), { SALLYPORT_PROXY: name, SALLYPORT_LOG_LEVEL: 'info', ...urls }, log));
     }
-    return new EchoMesh(operator, directory, servers, proxies, direct);
+    return new EchoMesh(operator, directory, servers, proxies, direct, ways.map(({ relay }) => relay));
   }
 
   /** Changes the Mesh. */
@@ -119,7 +125,7 @@ export class EchoMesh {
       proxy.kill('SIGTERM');
       await once(proxy, 'exit');
     }));
-    for (const server of this.#servers) server.close();
+    for (const closable of [...this.#servers, ...this.operatorWays]) closable.close();
   }
 }
 
