@@ -1,6 +1,7 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
+import { rename } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -16,6 +17,9 @@ export async function buildGoProgram(folder: string): Promise<{ readonly path: s
   const path = join(tmpdir(), `sallyport-${basename(folder)}-${hash.digest('hex').slice(0, 16)}`);
   if (existsSync(path)) return { path };
   // Not the blocking form: a build from nothing takes longer than vitest waits for a sign of life.
-  return await promisify(execFile)('go', ['build', '-o', path, '.'], { cwd: folder, timeout: BUILD_MS })
+  // And not into its place: another test may look for it while it is written.
+  const fresh = `${path}.${process.pid}`;
+  return await promisify(execFile)('go', ['build', '-o', fresh, '.'], { cwd: folder, timeout: BUILD_MS })
+    .then(() => rename(fresh, path))
     .then(() => ({ path }), (error: unknown) => ({ missing: `go build failed, which needs the Go module proxy once: ${error instanceof Error ? error.message : 'unknown'}` }));
 }

@@ -1,5 +1,6 @@
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 
 const INTEROP = join(import.meta.dirname, '../../../tools/interop');
 
@@ -7,10 +8,10 @@ const INTEROP = join(import.meta.dirname, '../../../tools/interop');
 export type Program = { readonly path: string } | { readonly missing: string; /** True when the repository says which one it is. */ readonly pinned?: boolean };
 
 /** A Go tool that tools/interop pins. Go builds it when it is not in its cache, which once needs the module proxy. */
-export function goProgram(name: string): Program {
-  const built = spawnSync('go', ['tool', '-n', name], { cwd: INTEROP, encoding: 'utf8', timeout: 300_000 });
-  if (built.status === 0) return { path: built.stdout.trim() };
-  return { missing: `${name} cannot be run: ${built.error?.message ?? built.stderr}`, pinned: true };
+export async function goProgram(name: string): Promise<Program> {
+  // Not the blocking form: a build from nothing takes longer than vitest waits for a sign of life.
+  return await promisify(execFile)('go', ['tool', '-n', name], { cwd: INTEROP, timeout: 300_000 })
+    .then(({ stdout }) => ({ path: stdout.trim() }), (error: unknown) => ({ missing: `${name} cannot be run: ${error instanceof Error ? error.message : 'unknown'}`, pinned: true }));
 }
 
 /** A program of the machine, if it is there and says of itself what it should. */

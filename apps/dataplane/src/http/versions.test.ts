@@ -120,7 +120,7 @@ async function run(program: Program, args: readonly string[]): Promise<{ code: n
   return { code, output: output + errors };
 }
 
-const h2spec = goProgram('h2spec');
+const h2spec = await goProgram('h2spec');
 
 describe.skipIf(isSkipped('conformance of the proxy’s front to HTTP/2', h2spec))('h2spec against the front of a proxy with an application on HTTP/1.1', () => {
   it('passes in whole, strict cases too', async () => {

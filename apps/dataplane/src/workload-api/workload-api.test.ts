@@ -11,7 +11,7 @@ import { TestCa, TRUST_DOMAIN, workloadUri } from '../../test/certificates.ts';
 import { addWorkload, baseEntries, type Entries, TestMesh, until } from '../../test/mesh.ts';
 import { callerReader } from './caller.ts';
 
-const tool = spiffeTool();
+const tool = await spiffeTool();
 const uid = process.getuid?.() ?? -1;
 const gid = process.getgid?.() ?? -1;
 const OTHER = 'other.test';

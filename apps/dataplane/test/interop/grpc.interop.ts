@@ -7,8 +7,8 @@ import { addService, addWorkload, baseEntries, freePort, TestMesh, until } from 
 import { goProgram, isSkipped } from '../programs.ts';
 
 /** gRPC's own client and server: https://github.com/grpc/grpc/blob/master/doc/interop-test-descriptions.md */
-const client = goProgram('google.golang.org/grpc/interop/client');
-const server = goProgram('google.golang.org/grpc/interop/server');
+const client = await goProgram('google.golang.org/grpc/interop/client');
+const server = await goProgram('google.golang.org/grpc/interop/server');
 const pathOf = (program: typeof client) => ('path' in program ? program.path : '');
 
 /** An address of its own, as a workload has where each has one. */

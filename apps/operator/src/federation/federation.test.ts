@@ -13,7 +13,7 @@ import { startOperator, type TestOperator } from '../testing/operator.ts';
 import { until } from '../testing/until.ts';
 
 // Two operators with a proxy each, in two trust domains: ours calls theirs.
-const tool = spiffeTool();
+const tool = await spiffeTool();
 const directory = mkdtempSync(join(tmpdir(), 'federation-'));
 const children: ChildProcess[] = [];
 let shop: TestOperator;

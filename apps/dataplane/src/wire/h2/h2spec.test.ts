@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { goProgram, isSkipped } from '../../../test/programs.ts';
 import { serve } from './h2spec-server.fixture.ts';
 
-const h2spec = goProgram('h2spec');
+const h2spec = await goProgram('h2spec');
 const path = 'path' in h2spec ? h2spec.path : '';
 
 describe.skipIf(isSkipped('conformance of HTTP/2', h2spec))('h2spec, a program that we did not write', () => {
