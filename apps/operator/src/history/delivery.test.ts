@@ -60,6 +60,8 @@ class Wire {
   }
 }
 
+const REPORT_INTERVAL_MS = 150;
+
 /** Every round restarts something or waits for reports. */
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -81,7 +83,7 @@ beforeAll(async () => {
   database = new Client({ connectionString: operator.databaseUrl });
   await database.connect();
   wire = new Wire(operator.streamUrl);
-  settings = { SALLYPORT_STREAM_URL: await wire.listen(), SALLYPORT_REPORT_INTERVAL: '150ms' };
+  settings = { SALLYPORT_STREAM_URL: await wire.listen(), SALLYPORT_REPORT_INTERVAL: `${REPORT_INTERVAL_MS}ms` };
   const port = await freePort();
   const manifest = [
     doc('Mesh', 'default', null, { trustDomain: 'shop.test' }),
@@ -137,12 +139,13 @@ async function loseAnAnswer(lose: () => Promise<void>): Promise<void> {
     await delivering();
     wire.mute = true;
     const before = await taken();
-    // At most one report is on its way. Was it taken already, or was it empty, then this round was none.
-    for (let attempt = 0; attempt < 40 && !lost; attempt += 1) {
+    // At most one report is on its way. Was it taken already, or is it empty, then this round is none.
+    let now = before;
+    for (const end = Date.now() + 10 * REPORT_INTERVAL_MS; now.seq === before.seq && Date.now() < end; await delay(5)) {
       expect(await send()).toBe(200);
-      const now = await taken();
-      lost = now.seq > before.seq && now.calls > before.calls;
+      now = await taken();
     }
+    lost = now.seq > before.seq && now.calls > before.calls;
     if (lost) await lose();
     else wire.cut();
     wire.mute = false;
