@@ -88,7 +88,7 @@ export class KubeClient {
    *
    * @throws KubeError when it is refused or breaks
    */
-  async *lines(path: string, query: KubeRequest['query'], idle: number, signal: AbortSignal): AsyncGenerator<unknown> {
+  async *lines(path: string, query: KubeRequest['query'], idle: number, signal: AbortSignal): AsyncGenerator {
     const answer = await this.#send({ method: 'GET', path, ...(query ? { query } : {}) }, signal);
     if (answer.statusCode !== 200) throw new KubeError(answer.statusCode ?? 0, await bounded(answer), answer.headers['retry-after']);
     this.#streams.add(answer);

@@ -49,7 +49,7 @@ function claims(fields: unknown): NonNullable<ObjectMeta['managedFields']> {
 }
 
 function owned(fields: Readonly<Record<string, unknown>>): string[] {
-  const inside = (value: unknown): string[] => Object.keys((value ?? {}) as object).filter((key) => key.startsWith('f:')).map((key) => key.slice(2));
+  const inside = (value: unknown): string[] => Object.keys(value ?? {}).filter((key) => key.startsWith('f:')).map((key) => key.slice(2));
   const metadata = (fields['f:metadata'] ?? {}) as Record<string, unknown>;
   return [
     ...inside(metadata['f:annotations']).map((name) => `annotations:${name}`),

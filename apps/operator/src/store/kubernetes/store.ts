@@ -137,7 +137,10 @@ async function* drain(queue: StoreEvent[], signal: AbortSignal, onWake: (resolve
       });
       continue;
     }
-    if (event.type === 'Gone') return yield event;
+    if (event.type === 'Gone') {
+      yield event;
+      return;
+    }
     const revision = BigInt(event.revision);
     // Kinds are watched by themselves: a bookmark of a slow one must not look like the way back.
     if (revision > newest) newest = revision;

@@ -62,14 +62,16 @@ export async function* watchFrom(client: KubeClient, path: string, from: string,
   while (!signal.aborted) {
     try {
       for await (const event of once(client, path, at, signal)) {
-        if (event.type === 'Gone') return yield event;
         wait = FIRST_WAIT_MS;
-        at = event.type === 'Bookmark' ? event.resourceVersion : event.object.metadata.resourceVersion;
+        if (event.type !== 'Gone') at = event.type === 'Bookmark' ? event.resourceVersion : event.object.metadata.resourceVersion;
         yield event;
       }
     } catch (error) {
       if (signal.aborted) return;
-      if (error instanceof KubeError && error.status === 410) return yield { type: 'Gone' };
+      if (error instanceof KubeError && error.status === 410) {
+        yield { type: 'Gone' };
+        return;
+      }
       trouble(error);
       const asked = error instanceof KubeError ? (error.retryAfter ?? 0) : 0;
       await delay(Math.max(asked, wait * (0.5 + Math.random() / 2)), undefined, { signal }).catch(() => undefined);
