@@ -38,7 +38,7 @@ module.exports = {
     forbid('web-has-no-pki-nor-evidence', { path: '^apps/web/' }, { path: `${SHARED}/(pki|evidence|push)/` }),
     forbid('web-has-no-database', { path: '^apps/web/' }, { path: 'node_modules/(pg|@prisma|@kubernetes)' }),
     forbid('prisma-only-in-store-and-history', { path: '^apps/operator/src/(?!store/postgres|history|generated|testing)', pathNot: TEST }, { path: 'node_modules/@prisma' }),
-    forbid('kubernetes-only-in-its-store', { path: '^apps/operator/src/(?!store/kubernetes)' }, { path: 'node_modules/@kubernetes' }),
+    forbid('kubernetes-only-in-its-room', { path: '^apps/operator/src/(?!kubernetes/|testing/)' }, { path: 'node_modules/@kubernetes' }),
     forbid('main-chooses-adapters', { path: '^apps/operator/src/(?!main\\.ts|store|history|testing)', pathNot: TEST }, { path: '^apps/operator/src/store/postgres/(store|watch|migrate)\\.ts' }),
     forbid('push-protocol-has-one-home', { path: '^apps/web' }, { path: `${SHARED}/push/` }),
   ],

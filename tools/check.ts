@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { recoverEach } from '../demo/recovery.ts';
+import { kubeAssets, type KubeAssets } from './kube/assets.ts';
 import { ensureBrowser, ensureOpenssl } from './machine.ts';
 import { readPlaywright, readVitest } from './reports.ts';
 import { check, command, countsLine, endCommands, failure, runStages, type Stage } from './stages.ts';
@@ -42,6 +43,24 @@ function unitTests(scratch: string): Stage {
       if (missing !== null) return failure(missing);
       const report = join(scratch, 'vitest.json');
       const run = await command(bin('vitest'), ['run', '--reporter=json', `--outputFile=${report}`], { cwd: ROOT });
+      return readVitest(report, run);
+    },
+  };
+}
+
+/** Tests on a real Kubernetes API. Without its programs nothing of it was checked: said loudly, and a failure in CI. */
+function kubernetesTests(scratch: string, programs: Promise<KubeAssets>): Stage {
+  return {
+    name: 'tests on a real Kubernetes API',
+    async run() {
+      const assets = await programs;
+      if ('missing' in assets) {
+        if (process.env['CI'] === 'true') return failure(assets.missing);
+        say(`SKIPPED: nothing of Kubernetes was checked. ${assets.missing}`);
+        return { passed: 0, failed: 0, skipped: 1, output: assets.missing };
+      }
+      const report = join(scratch, 'vitest-kube.json');
+      const run = await command(bin('vitest'), ['run', '--config', 'vitest.kube.config.ts', '--reporter=json', `--outputFile=${report}`], { cwd: ROOT });
       return readVitest(report, run);
     },
   };
@@ -98,7 +117,9 @@ async function main(): Promise<number> {
       endCommands();
     });
   }
-  const stages = [...staticChecks(), unitTests(scratch), ...journeys(scratch)];
+  // Built beside all else the first time: it takes minutes, and only the last stage needs it.
+  const programs = kubeAssets(say);
+  const stages = [...staticChecks(), unitTests(scratch), ...journeys(scratch), kubernetesTests(scratch, programs)];
   const total = await runStages(stages, say, () => interrupted);
   if (existsSync(state)) await command(NODE, ['demo/main.ts', 'reset', '--state', state], { cwd: ROOT });
   rmSync(scratch, { recursive: true, force: true });

@@ -1,4 +1,4 @@
-import type { Condition, Resource, Status } from '@sallyport/shared/resources';
+import type { Resource } from '@sallyport/shared/resources';
 import { API_VERSION, isKind, KINDS } from '@sallyport/shared/resources';
 import type { Resource as Row } from '../../generated/prisma/client.ts';
 import type { Claim, Owned } from '../ownership.ts';
@@ -48,14 +48,4 @@ function present({ kind, spec }: Row): unknown {
   if (!isKind(kind)) return spec;
   const result = KINDS[kind].schema.shape.spec.safeParse(spec);
   return result.success ? result.data : spec;
-}
-
-/** Keeps `lastTransitionTime` of conditions whose status did not change, as the convention demands. */
-export function carryTransitions(previous: Status | null, next: Status): Status {
-  const old = new Map((previous?.conditions ?? []).map((c): [string, Condition] => [c.type, c]));
-  const conditions = next.conditions?.map((condition) => {
-    const before = old.get(condition.type);
-    return before?.status === condition.status ? { ...condition, lastTransitionTime: before.lastTransitionTime } : condition;
-  });
-  return conditions ? { ...next, conditions } : next;
 }

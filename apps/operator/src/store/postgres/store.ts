@@ -5,7 +5,8 @@ import { Prisma, type Resource as Row } from '../../generated/prisma/client.ts';
 import { mergeOwned } from '../ownership.ts';
 import { type ApplyResult, ConflictError, keyOf, NotFoundError, type ResourceKey, type ResourceStore, type StoreEvent, type WriteContext } from '../ports.ts';
 import type { Database, Transaction } from './client.ts';
-import { carryTransitions, ownedOf, storedOf, toResource } from './rows.ts';
+import { carryTransitions } from '../transitions.ts';
+import { ownedOf, storedOf, toResource } from './rows.ts';
 import type { ChangeFeed } from './watch.ts';
 
 /** Called inside the writing transaction, so that no write can exist without its record. */
