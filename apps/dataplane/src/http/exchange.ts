@@ -42,8 +42,13 @@ export interface RequestMessage extends Message {
   withFields(fields: readonly FieldPair[]): RequestMessage;
 }
 
-export interface ResponseMessage extends Message {
+/** What an answer says of how the call went: its head, or its trailers with the head's status. */
+export interface AnswerHead {
   readonly status: number;
+  header(name: string): string | null;
+}
+
+export interface ResponseMessage extends Message, AnswerHead {
   /** `close`: the connection ends with this answer. `chunked`: the body, whose size is not announced, will be sent in chunks. */
   toHttp1(edits: Edits, how: { readonly close: boolean; readonly chunked: boolean; readonly webSocket: boolean }): Buffer;
   toHttp2(edits: Edits): Field[];

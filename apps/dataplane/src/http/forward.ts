@@ -1,7 +1,7 @@
 import type { Link } from '../link/link.ts';
 import { ReplayBuffer } from '../traffic/replay.ts';
 import { compileRemoval, ERROR, type Removal } from '../wire/index.ts';
-import type { Downstream, DownstreamUser, Edits, RequestMessage, ResponseMessage, Trailers, Upstream, UpstreamPool, UpstreamUser } from './exchange.ts';
+import type { AnswerHead, Downstream, DownstreamUser, Edits, RequestMessage, ResponseMessage, Trailers, Upstream, UpstreamPool, UpstreamUser } from './exchange.ts';
 import { H2Failure } from './h2-outgoing.ts';
 import type { MirrorCopy } from './mirror-copy.ts';
 
@@ -43,13 +43,15 @@ export interface ForwardOutcome {
 
 export interface ForwardUser {
   /**
-   * An attempt ended: with an answer of this status, of which the caller saw nothing yet, or with an error.
+   * An attempt ended: with this answer, of which the caller saw nothing yet, or with an error.
    *
    * @param untouched nobody took anything of the request
    * @param replayable it can be sent again as it was
    * @returns ms after which to try {@link next}; null to leave it at that
    */
-  again(end: number | Error, untouched: boolean, replayable: boolean): number | null;
+  again(end: AnswerHead | Error, untouched: boolean, replayable: boolean): number | null;
+  /** True when trailers that come together with their head may say that the attempt failed. */
+  readonly readsTrailers: boolean;
   /** Where to try now; null when there is nowhere. */
   next(): Hop | null;
   /** The answer's head came. True when the caller's connection is to end with it. */
@@ -75,6 +77,7 @@ class Forwarding implements UpstreamUser {
   #timer: NodeJS.Timeout | null = null;
   #requestEnded = false;
   #answered = false;
+  #held: ResponseMessage | null = null;
   #over = false;
   #received = 0;
   #sent = 0;
@@ -138,8 +141,22 @@ class Forwarding implements UpstreamUser {
 
   onResponse(response: ResponseMessage, end: boolean): void {
     if (this.#over) return;
+    if (end || response.status !== 200 || !this.#user.readsTrailers) return this.#take(response, response, end);
+    // What comes with the head in one piece comes before this.
+    this.#held = response;
+    queueMicrotask(() => this.#release());
+  }
+
+  /** The head that was held is one that others follow. */
+  #release(): void {
+    const held = this.#held;
+    this.#held = null;
+    if (held !== null && !this.#over) this.#take(held, held, false);
+  }
+
+  #take(response: ResponseMessage, outcome: AnswerHead, end: boolean): void {
     this.#stopTimer();
-    const wait = this.#user.again(response.status, false, this.#kept.chunks !== null);
+    const wait = this.#user.again(outcome, false, this.#kept.chunks !== null);
     if (wait !== null) {
       this.#upstream?.abort();
       return this.#repeatAfter(wait, new Error(`the answer was ${response.status}`));
@@ -153,6 +170,7 @@ class Forwarding implements UpstreamUser {
   }
 
   onBody(data: Buffer): void {
+    if (this.#held !== null) this.#release();
     if (this.#over) return;
     this.#sent += data.length;
     if (!this.#call.write(data)) this.#upstream?.pause();
@@ -161,6 +179,10 @@ class Forwarding implements UpstreamUser {
 
   onEnd(trailers: Trailers | null): void {
     if (this.#over) return;
+    const held = this.#held;
+    this.#held = null;
+    if (held !== null) this.#take(held, trailers === null ? held : outcomeOf(held, trailers), false);
+    if (!this.#answered) return;
     this.#call.end(trailers, RESERVED);
     this.#finish('answered', null);
   }
@@ -171,6 +193,7 @@ class Forwarding implements UpstreamUser {
 
   onFailed(error: Error, untouched: boolean): void {
     if (this.#over) return;
+    this.#held = null;
     if (this.#answered) {
       // A body that stops short must not look complete to whoever reads it.
       this.#call.abort(codeFor(error));
@@ -229,6 +252,10 @@ class Forwarding implements UpstreamUser {
     if (this.#hasBody && !this.#requestEnded) this.#plan.copy?.stop();
     this.#user.finished({ kind, error, received: this.#received, sent: this.#sent });
   }
+}
+
+function outcomeOf({ status }: ResponseMessage, trailers: Trailers): AnswerHead {
+  return { status, header: (wanted) => trailers.toHttp2(RESERVED).find(({ name }) => name === wanted)?.value ?? null };
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { FlowReason } from '@sallyport/shared/mesh';
 import type { FieldPair } from '../wire/index.ts';
+import type { AnswerHead } from './exchange.ts';
 
 /** A refusal as a client of gRPC reads it: a head with status 200 and nothing after it. */
 export interface GrpcRefusal {
@@ -41,6 +42,12 @@ export function grpcRefusal(contentType: string | null, status: number, reason: 
 /** PROTOCOL-HTTP2.md: `Status → "grpc-status" 1*DIGIT`, and its message. */
 export function grpcStatusFields(status: number, text: string): FieldPair[] {
   return [['grpc-status', String(status)], ['grpc-message', percentEncoded(text)]];
+}
+
+/** The status of gRPC that an answer ends with, which only trailers and trailers-only answers have; null when it has none. */
+export function grpcStatusOf(answer: AnswerHead): number | null {
+  const text = answer.status === 200 ? answer.header('grpc-status') : null;
+  return text !== null && /^\d{1,3}$/.test(text) ? Number(text) : null;
 }
 
 /** PROTOCOL-HTTP2.md: "Percent-Byte-Unencoded → 1*( %x20-%x24 / %x26-%x7E )", all else of the text's UTF-8 as `%XX`. */

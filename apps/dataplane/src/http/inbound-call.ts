@@ -5,7 +5,7 @@ import type { FlowAmounts, FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
 import type { CallTrace } from '../telemetry/trace.ts';
 import { compileRemoval, type Removal } from '../wire/index.ts';
-import type { Downstream, DownstreamUser, Edits, ResponseMessage, UpstreamPool } from './exchange.ts';
+import type { AnswerHead, Downstream, DownstreamUser, Edits, ResponseMessage, UpstreamPool } from './exchange.ts';
 import { forward, type ForwardOutcome, type ForwardUser, type Hop } from './forward.ts';
 import { InvalidAnswer } from './invalid-answer.ts';
 import type { Judge, Verdict } from './judge.ts';
@@ -129,10 +129,14 @@ export class InboundCall implements DownstreamUser, ForwardUser {
   // The forwarding.
 
   /** Once, when the application took nothing of it. */
-  again(_end: number | Error, untouched: boolean, replayable: boolean): number | null {
+  again(_end: AnswerHead | Error, untouched: boolean, replayable: boolean): number | null {
     if (!untouched || !replayable || this.#repeated) return null;
     this.#repeated = true;
     return 0;
+  }
+
+  get readsTrailers(): boolean {
+    return false;
   }
 
   next(): Hop | null {

@@ -14,9 +14,9 @@ import type { Backend } from '../traffic/group.ts';
 import type { ServicePlan } from '../traffic/plan.ts';
 import type { AttemptEnd } from '../traffic/retries.ts';
 import { compileRemoval } from '../wire/index.ts';
-import type { Downstream, Edits, RequestMessage, ResponseMessage, UpstreamPool } from './exchange.ts';
+import type { AnswerHead, Downstream, Edits, RequestMessage, ResponseMessage, UpstreamPool } from './exchange.ts';
 import { forward, type ForwardOutcome, type ForwardUser, type Hop, PatienceError, RESERVED } from './forward.ts';
-import { grpcStatusFields } from './grpc-refusal.ts';
+import { grpcStatusFields, grpcStatusOf } from './grpc-refusal.ts';
 import { Hold } from './hold.ts';
 import { InvalidAnswer } from './invalid-answer.ts';
 import { MirrorCopy } from './mirror-copy.ts';
@@ -139,8 +139,19 @@ export class OutboundCall implements ForwardUser {
 
   // The forwarding.
 
-  again(end: number | Error, untouched: boolean, replayable: boolean): number | null {
-    return this.#plan.ended(endOf(end, untouched), replayable, performance.now());
+  again(end: AnswerHead | Error, untouched: boolean, replayable: boolean): number | null {
+    return this.#plan.ended(this.#endOf(end, untouched), replayable, performance.now());
+  }
+
+  /** How an attempt ended, as plans put it. */
+  #endOf(end: AnswerHead | Error, untouched: boolean): AttemptEnd {
+    if (end instanceof Error) return failedEnd(end, untouched);
+    const grpc = this.#plan.asksForGrpc ? grpcStatusOf(end) : null;
+    return grpc === null ? end.status : { grpc };
+  }
+
+  get readsTrailers(): boolean {
+    return this.#plan.asksForGrpc && this.#call.request.version === '2';
   }
 
   next(): Hop | null {
@@ -222,9 +233,7 @@ export function callFacts({ method, target }: RequestMessage, to: OutboundTarget
   return { ...outboundFacts(to, destination, endpoint), method, path: normal.ok ? normal.path : null };
 }
 
-/** How an attempt ended, as plans put it. */
-function endOf(end: number | Error, untouched: boolean): AttemptEnd {
-  if (typeof end === 'number') return end;
+function failedEnd(end: Error, untouched: boolean): AttemptEnd {
   if (end instanceof DialError) return 'refused';
   if (end instanceof PatienceError) return 'timeout';
   return untouched ? 'untouched' : 'broken';

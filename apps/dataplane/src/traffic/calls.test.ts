@@ -18,7 +18,8 @@ describe('rules', () => {
   it('have times in ms, shares from 0 to 1, and Gateway API’s defaults', () => {
     expect(rules({ timeouts: { request: '1m1s500ms', backendRequest: '0s' } }).timeouts).toEqual({ request: 61_500, backendRequest: Number.POSITIVE_INFINITY });
     const defaults = { share: 0.2, interval: 10_000, minimum: { count: 10, interval: 1_000 } };
-    expect(rules({ retry: {} }).retry).toEqual({ codes: new Set(), attempts: 1, backoff: 25, methods: new Set(), budget: defaults });
+    expect(rules({ retry: {} }).retry).toEqual({ codes: new Set(), grpc: new Set(), attempts: 1, backoff: 25, methods: new Set(), budget: defaults });
+    expect(rules({ retry: { grpcStatuses: ['CANCELLED', 'UNAVAILABLE'] } }).retry?.grpc).toEqual(new Set([1, 14]));
     expect(rules({ retry: {}, retryConstraint: {} }).retry?.budget).toEqual(defaults);
     expect(rules({ requestMirror: { backendRef: { name: 'b' }, fraction: { numerator: 1, denominator: 4 } } }).mirror).toEqual({ service: 'b', port: null, share: 0.25 });
     expect(rules({ fault: { abort: { percentage: { value: 0.5 }, grpcStatus: 'UNAVAILABLE' } } }).faults.abort).toEqual({ share: 0.005, answer: { grpcStatus: 14 } });

@@ -33,8 +33,12 @@ const timeouts = checked(
   },
 );
 
+/** RFC-like names of gRPC's status codes, as Istio's `abort.grpcStatus` takes them, by their number. */
+const GRPC_STATUS = ['CANCELLED', 'UNKNOWN', 'INVALID_ARGUMENT', 'DEADLINE_EXCEEDED', 'NOT_FOUND', 'ALREADY_EXISTS', 'PERMISSION_DENIED', 'RESOURCE_EXHAUSTED', 'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE', 'UNIMPLEMENTED', 'INTERNAL', 'UNAVAILABLE', 'DATA_LOSS', 'UNAUTHENTICATED'] as const;
+
 const retry = z.strictObject({
   codes: z.array(z.int().min(400).max(599)).min(1).max(32).optional().describe('Status codes of answers upon which the call is sent again. Absent: none; broken connections and attempts that took too long are tried again in any case.'),
+  grpcStatuses: z.array(z.enum(GRPC_STATUS)).min(1).max(GRPC_STATUS.length).optional().describe('The same for statuses of gRPC, before any message of the answer. Naming one declares that a repetition after it does no harm: `methods` need not name POST.'),
   attempts: z.int().min(1).max(10).default(1).describe('How often a call is sent again at most.'),
   backoff: gatewayDuration('1ms', '10s').default('25ms').describe('The least time before the first repetition. It doubles with each, up to tenfold, and up to half of it is added by chance.'),
   methods: z.array(z.enum(['POST', 'PATCH'])).min(1).max(2).optional().describe('Methods that may be sent again besides the idempotent ones (GET, HEAD, OPTIONS, TRACE, PUT, DELETE): you declare that a repetition does no harm.'),
@@ -74,9 +78,6 @@ const requestMirror = checked(
 );
 
 const percentage = z.strictObject({ value: z.number().min(0).max(100).describe('Percent, such as 0.5.') }).describe('How many of a hundred calls.');
-
-/** RFC-like names of gRPC's status codes, as Istio's `abort.grpcStatus` takes them, by their number. */
-const GRPC_STATUS = ['CANCELLED', 'UNKNOWN', 'INVALID_ARGUMENT', 'DEADLINE_EXCEEDED', 'NOT_FOUND', 'ALREADY_EXISTS', 'PERMISSION_DENIED', 'RESOURCE_EXHAUSTED', 'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE', 'UNIMPLEMENTED', 'INTERNAL', 'UNAVAILABLE', 'DATA_LOSS', 'UNAUTHENTICATED'] as const;
 
 const abort = checked(
   z.strictObject({
