@@ -1,36 +1,35 @@
 import type { Link } from '../link/link.ts';
 import { ReplayBuffer } from '../traffic/replay.ts';
-import { compileRemoval, ERROR, type Removal } from '../wire/index.ts';
+import type { Removal } from '../wire/index.ts';
+import { codeFor, lateTrailers, outcomeOf, PatienceError } from './endings.ts';
 import type { AnswerHead, Downstream, DownstreamUser, Edits, RequestMessage, ResponseMessage, Trailers, Upstream, UpstreamPool, UpstreamUser } from './exchange.ts';
-import { H2Failure } from './h2-outgoing.ts';
 import type { MirrorCopy } from './mirror-copy.ts';
+import { RESERVED } from './reserved.ts';
 
-/** By trailers nobody states an identity or a verdict: some would read them as if they were headers. */
-export const RESERVED: Removal = compileRemoval(['x-forwarded-client-cert'], ['x-sallyport-']);
+/** Ends of calls come in so many ms at once: timers of many lengths cost more than those of a few. */
+const END_STEP_MS = 16;
 
 /** In which form a request goes on. */
 export interface ForwardPlan {
   readonly request: RequestMessage;
   readonly target: string;
-  readonly edits: Edits;
   /** What is not passed on of the request's trailers. */
   readonly trailers: Removal;
   /** Gets the body too. */
   readonly copy: MirrorCopy | null;
+  /** When the whole call must be over, by `performance.now()`; Infinity for no limit. */
+  readonly deadline: number;
 }
 
 /** Where a request goes. */
 export interface Hop {
   readonly pool: UpstreamPool;
+  /** What becomes of the request's head. */
+  readonly edits: Edits;
   /** What becomes of the answer's head. */
   readonly answer: Edits;
   /** Ms until the answer's head must be here; Infinity for no limit. */
   readonly patience: number;
-}
-
-/** No answer came in the time that the hop had. */
-export class PatienceError extends Error {
-  override readonly name = 'PatienceError';
 }
 
 /** How forwarding ended. `unreachable`: nothing was answered, and the caller of `forward` must answer. */
@@ -75,6 +74,7 @@ class Forwarding implements UpstreamUser {
   #upstream: Upstream | null = null;
   readonly #kept = new ReplayBuffer();
   #timer: NodeJS.Timeout | null = null;
+  #end: NodeJS.Timeout | null = null;
   #requestEnded = false;
   #answered = false;
   #held: ResponseMessage | null = null;
@@ -92,13 +92,15 @@ class Forwarding implements UpstreamUser {
 
   start(): void {
     this.#call.attach(new Sender(this));
+    const { deadline } = this.#plan;
+    if (Number.isFinite(deadline)) this.#end = setTimeout(() => this.#late(), Math.ceil(Math.max(1, deadline - performance.now()) / END_STEP_MS) * END_STEP_MS);
     this.#send();
     if (this.#hasBody) this.#call.readBody();
   }
 
   #send(): void {
-    const { request, target, edits } = this.#plan;
-    this.#upstream = this.#hop.pool.call(request, target, edits, this.#hasBody, this);
+    const { request, target } = this.#plan;
+    this.#upstream = this.#hop.pool.call(request, target, this.#hop.edits, this.#hasBody, this);
     if (Number.isFinite(this.#hop.patience)) this.#timer = setTimeout(() => this.#lostPatience(), this.#hop.patience);
   }
 
@@ -210,6 +212,19 @@ class Forwarding implements UpstreamUser {
     this.onFailed(new PatienceError(`no answer within ${Math.round(this.#hop.patience)} ms`), false);
   }
 
+  /** The time of the whole call is over. */
+  #late(): void {
+    if (this.#over) return;
+    const error = new PatienceError('the deadline of the call is over');
+    this.#upstream?.abort();
+    if (!this.#answered) {
+      this.#user.again(error, false, false);
+      return this.#finish('unreachable', error);
+    }
+    this.#call.end(lateTrailers(), RESERVED);
+    this.#finish('answered', error);
+  }
+
   #repeatAfter(wait: number, error: Error): void {
     this.#upstream = null;
     if (wait === 0) return this.#repeat(error);
@@ -231,6 +246,7 @@ class Forwarding implements UpstreamUser {
 
   #switch(response: ResponseMessage): void {
     this.#over = true;
+    if (this.#end !== null) clearTimeout(this.#end);
     this.#call.respond(response, this.#hop.answer, { end: false, close: false });
     const client = this.#call.switchProtocol();
     const upstream = this.#upstream?.switchProtocol();
@@ -248,22 +264,11 @@ class Forwarding implements UpstreamUser {
   #finish(kind: ForwardOutcome['kind'], error: Error | null): void {
     this.#over = true;
     this.#stopTimer();
+    if (this.#end !== null) clearTimeout(this.#end);
     this.#kept.drop();
     if (this.#hasBody && !this.#requestEnded) this.#plan.copy?.stop();
     this.#user.finished({ kind, error, received: this.#received, sent: this.#sent });
   }
-}
-
-function outcomeOf({ status }: ResponseMessage, trailers: Trailers): AnswerHead {
-  return { status, header: (wanted) => trailers.toHttp2(RESERVED).find(({ name }) => name === wanted)?.value ?? null };
-}
-
-/**
- * What the caller is told of an answer that broke off. A service that cancels says so to gRPC's clients (RFC 9113 §7 CANCEL);
- * every other code is about our own connection to it, and REFUSED_STREAM would be a lie after an answer began.
- */
-function codeFor(error: Error): number {
-  return error instanceof H2Failure && error.code === ERROR.CANCEL ? ERROR.CANCEL : ERROR.INTERNAL_ERROR;
 }
 
 /** What the caller's side tells. */

@@ -17,8 +17,15 @@ const BY_STATUS: Readonly<Record<number, number>> = { 400: 3, 401: 16, 403: 7, 4
 /** INTERNAL: a status that says nothing to callers of gRPC. */
 const OTHERWISE = 13;
 
+/** UNAVAILABLE, as 504 is otherwise, would have clients ask again at once. */
+export const DEADLINE_EXCEEDED = 4;
+
 /** The media types of gRPC: `application/grpc` with `+proto` and the like. Not gRPC-Web, which has its trailers in the body. */
 const GRPC = /^application\/grpc(?:\+[\w.-]{1,64})?(?=$|[\s;])/i;
+
+export function isGrpc(contentType: string | null): boolean {
+  return contentType !== null && GRPC.test(contentType);
+}
 
 /**
  * A refusal of a gRPC call as a trailers-only answer (PROTOCOL-HTTP2.md, "Responses": `Trailers-Only → HTTP-Status
@@ -33,7 +40,7 @@ export function grpcRefusal(contentType: string | null, status: number, reason: 
     status: 200,
     fields: [
       ['content-type', type.toLowerCase()],
-      ...grpcStatusFields(BY_STATUS[status] ?? OTHERWISE, text),
+      ...grpcStatusFields(reason === 'timeout' ? DEADLINE_EXCEEDED : (BY_STATUS[status] ?? OTHERWISE), text),
       ['x-sallyport-reason', reason],
     ],
   };

@@ -15,14 +15,17 @@ import type { ServicePlan } from '../traffic/plan.ts';
 import type { AttemptEnd } from '../traffic/retries.ts';
 import { compileRemoval } from '../wire/index.ts';
 import type { AnswerHead, Downstream, Edits, RequestMessage, ResponseMessage, UpstreamPool } from './exchange.ts';
-import { forward, type ForwardOutcome, type ForwardUser, type Hop, PatienceError, RESERVED } from './forward.ts';
+import { PatienceError } from './endings.ts';
+import { forward, type ForwardOutcome, type ForwardUser, type Hop } from './forward.ts';
 import { grpcStatusFields, grpcStatusOf } from './grpc-refusal.ts';
+import { grpcTimeoutOf } from './grpc-timeout.ts';
 import { Hold } from './hold.ts';
 import { InvalidAnswer } from './invalid-answer.ts';
 import { MirrorCopy } from './mirror-copy.ts';
 import { refuse, type RefusalParts } from './own-response.ts';
 import type { EndpointPools } from './pool.ts';
-import { requestEdits } from './request-edits.ts';
+import { requestEdits, withTimeLeft } from './request-edits.ts';
+import { RESERVED } from './reserved.ts';
 import { type Endpoint, type HttpVersion, versionTo } from './route.ts';
 
 const MAX_AGE_MS = 3_600_000;
@@ -57,6 +60,7 @@ export class OutboundCall implements ForwardUser {
   readonly #startedAt = performance.now();
   readonly #route: Route;
   readonly #plan: CallPlan;
+  readonly #edits: Edits;
   #place: Place | null = null;
   #facts: FlowFacts | null = null;
   #said: FlowReason | null = null;
@@ -70,7 +74,8 @@ export class OutboundCall implements ForwardUser {
     this.#target = target;
     this.#call = call;
     this.#trace = service.recorder.tracer.begin(call.request.header('traceparent'));
-    this.#plan = route.plan.begin(call.request, this.#startedAt);
+    this.#plan = route.plan.begin(call.request, this.#startedAt, grpcTimeoutOf(call.request));
+    this.#edits = requestEdits(this.#trace, null);
     this.#route = route;
   }
 
@@ -119,8 +124,7 @@ export class OutboundCall implements ForwardUser {
     const hop = this.next();
     if (hop === null) return this.#fail(503, 'upstream-unreachable', 'the service has no endpoint');
     const { request } = this.#call;
-    const edits = requestEdits(this.#trace, null);
-    forward(this.#call, { request, target: request.target, edits, trailers: RESERVED, copy: this.#copy(edits) }, hop, this);
+    forward(this.#call, { request, target: request.target, trailers: RESERVED, copy: this.#copy(hop.edits), deadline: this.#plan.deadline.whole }, hop, this);
   }
 
   #copy(edits: Edits): MirrorCopy | null {
@@ -160,7 +164,9 @@ export class OutboundCall implements ForwardUser {
     if (endpoint === null) return null;
     this.#facts = this.#factsOf(endpoint);
     this.#peer = endpoint.address;
-    return { pool: this.#poolFor(endpoint, this.#plan.backend), answer: endpoint.spiffeId === null ? FROM_OUTSIDE : FROM_MESH, patience: this.#plan.deadline.attempt(now) };
+    const { deadline, backend } = this.#plan;
+    const edits = Number.isFinite(deadline.whole) && now - this.#startedAt >= 1 ? withTimeLeft(this.#edits, deadline.whole - now) : this.#edits;
+    return { pool: this.#poolFor(endpoint, backend), edits, answer: endpoint.spiffeId === null ? FROM_OUTSIDE : FROM_MESH, patience: deadline.patience(now) };
   }
 
   /** What the called proxy said about the call, by its reason header. An application cannot send it: proxies drop it. */
@@ -248,5 +254,5 @@ function failureOf(error: Error | null, service: string | null): { readonly stat
 /** An authorizer may deny with any status, also with the one that a missing application gets. */
 function withVerdict(facts: FlowFacts, said: FlowReason | null): FlowFacts {
   if (said === null) return facts;
-  return { ...facts, verdict: said === 'upstream-unreachable' ? 'failed' : 'denied', reason: said };
+  return { ...facts, verdict: said === 'upstream-unreachable' || said === 'timeout' ? 'failed' : 'denied', reason: said };
 }

@@ -3,7 +3,8 @@ import net from 'node:net';
 import grpc from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { echoClient, type Outcome, unary } from '../../test/grpc.ts';
-import { addService, addTraffic, addWorkload, baseEntries, type Entries, freePort, TestMesh } from '../../test/mesh.ts';
+import { addService, addTraffic, addWorkload, baseEntries, countOf, type Entries, freePort, TestMesh, until } from '../../test/mesh.ts';
+import { answerTo } from './relay.fixture.ts';
 import { bind } from '../wire/h2/peer.fixture.ts';
 import { field } from '../wire/index.ts';
 
@@ -39,6 +40,7 @@ interface Application {
   readonly seen: Seen[];
 }
 
+const silent: Answer = () => undefined;
 const trailersOnly = (status: number): Answer => (stream) => stream.respond({ ...HEAD, 'grpc-status': String(status) }, { endStream: true });
 const afterMessage = (status: number): Answer => (stream, body) => withTrailers(stream, status).end(body);
 
@@ -136,5 +138,62 @@ describe('a repetition by gRPC status', () => {
     await configure({ outlierDetection: { consecutive5xxErrors: 2, baseEjectionTime: '1h' } }, [bad, good]);
     for (let time = 0; time < 20; time += 1) await ask();
     expect([bad.seen.length, good.seen.length]).toEqual([2, 18]);
+  });
+});
+
+/** A call by somebody who says a deadline and does not keep it. */
+async function askLate(timeout: string, path = mesh.socketPath('web')): Promise<{ readonly status: unknown; readonly reason: unknown; readonly body: string }> {
+  const session = http2.connect('http://api.pay', { createConnection: () => net.connect(path) });
+  try {
+    const stream = session.request({ ':method': 'POST', ':path': '/test.Echo/Unary', 'content-type': 'application/grpc', te: 'trailers', 'grpc-timeout': timeout });
+    stream.end(Buffer.from('\0\0\0\0\x05hello', 'latin1'));
+    const { headers, trailers, body } = await answerTo(stream);
+    return { status: headers['grpc-status'] ?? trailers['grpc-status'], reason: headers['x-sallyport-reason'], body: body.toString() };
+  } finally {
+    session.destroy();
+  }
+}
+
+describe('the deadline of a call', () => {
+  it('ends it for both sides, in the words of gRPC', async () => {
+    const api = await application(silent);
+    await configure({}, [api]);
+    expect(await askLate('200m')).toEqual({ status: '4', reason: 'timeout', body: '' });
+    await until('the application to be told', () => api.seen[0]?.reset === http2.constants.NGHTTP2_CANCEL);
+    expect(countOf(await mesh.flows('a'), ({ verdict, reason }) => verdict === 'failed' && reason === 'timeout')).toBe(1);
+  });
+
+  it('ends an answer that streams with its status', async () => {
+    const api = await application((stream, body) => {
+      stream.respond(HEAD);
+      stream.write(body);
+    });
+    await configure({}, [api]);
+    expect(await askLate('300000u')).toEqual({ status: '4', reason: undefined, body: '\0\0\0\0\x05hello' });
+    await until('the application to be told', () => api.seen[0]?.reset === http2.constants.NGHTTP2_CANCEL);
+  });
+
+  it('is passed on less what went by, and bounds repetitions', async () => {
+    const api = await application(afterMessage(OK), trailersOnly(UNAVAILABLE));
+    await configure({ fault: { delay: { percentage: { value: 100 }, fixedDelay: '100ms' } }, retry: { grpcStatuses: ['UNAVAILABLE'], backoff: '10s' } }, [api]);
+    expect(await askLate('1H')).toMatchObject({ status: '0' });
+    const passed = /^(\d+)m$/.exec(api.seen[0]?.timeout ?? '');
+    expect(Number(passed?.[1])).toBeLessThanOrEqual(3_600_000 - 100);
+    expect(Number(passed?.[1])).toBeGreaterThan(3_000_000);
+    // There is no time for the wait before a second attempt.
+    expect(await askLate('9S')).toMatchObject({ status: '14' });
+    expect(api.seen).toHaveLength(2);
+  });
+
+  it.each(['', '5', '5x', '-5S', '123456789S', '1 S'])('that is none (%j) is the application’s to judge', async (timeout) => {
+    const api = await application(afterMessage(OK));
+    await configure({}, [api]);
+    expect(await askLate(timeout)).toMatchObject({ status: '0' });
+    expect(api.seen[0]?.timeout).toBe(timeout);
+  });
+
+  it('of the policy is told in the same words', async () => {
+    await configure({ timeouts: { request: '200ms' } }, [await application(silent)]);
+    expect(await ask()).toMatchObject({ code: DEADLINE_EXCEEDED });
   });
 });

@@ -67,7 +67,15 @@ describe('a deadline', () => {
     expect(deadline.allows(500, 5500)).toBe(false);
   });
 
-  it('is none when the policy has none', () => {
+  it('is the caller’s where that is earlier', () => {
+    const caller = new Deadline({ request: 1000, backendRequest: 400 }, 5000, 500);
+    expect([5000, 5200, 5500, 6000].map((now) => caller.attempt(now))).toEqual([400, 300, 0, 0]);
+    expect([caller.left(5100), caller.allows(500, 5000), caller.whole]).toEqual([400, false, 5500]);
+    // Who ends the whole call needs no second clock for what is left of it.
+    expect([5000, 5200].map((now) => caller.patience(now))).toEqual([400, Number.POSITIVE_INFINITY]);
+  });
+
+  it('is none when neither has one', () => {
     const deadline = new Deadline(NO_RULES.timeouts, 0);
     expect(deadline.attempt(1e12)).toBe(Number.POSITIVE_INFINITY);
     expect(deadline.allows(1e9, 1e12)).toBe(true);

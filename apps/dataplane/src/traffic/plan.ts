@@ -72,15 +72,20 @@ export class ServicePlan {
     this.connections.update({ open: rules.breaker.connections, pending: 0 });
   }
 
-  /** Plans one call. @param facts null for a connection that is no HTTP call */
-  begin(facts: CallFacts | null, now: number): CallPlan {
+  /**
+   * Plans one call.
+   *
+   * @param facts null for a connection that is no HTTP call
+   * @param patience ms that the caller gives it
+   */
+  begin(facts: CallFacts | null, now: number, patience: number = Number.POSITIVE_INFINITY): CallPlan {
     const { rules } = this.#input;
     const fault = facts && drawFault(rules.faults, this.#random);
     const group = this.#groups.length === 1 ? (this.#groups[0] ?? null) : pickByWeight(this.#groups, this.#random);
     if (facts !== null) this.#budget?.call(now);
     return new CallPlan({
       rules, group, fault, facts, random: this.#random, budget: this.#budget,
-      key: this.#keyOf(facts), deadline: new Deadline(facts ? rules.timeouts : NO_RULES.timeouts, now),
+      key: this.#keyOf(facts), deadline: new Deadline(facts ? rules.timeouts : NO_RULES.timeouts, now, patience),
     });
   }
 
