@@ -120,7 +120,14 @@ export interface Upstream {
   consume(bytes: number): void;
   /** Nobody wants it any more. */
   abort(): void;
-  switchProtocol(): { readonly link: Link; readonly rest: Buffer };
+  switchProtocol(): SwitchedUpstream;
+}
+
+/** A connection that switched protocols, and the bytes that came already. Whoever has it says when it ended. */
+export interface SwitchedUpstream {
+  readonly link: Link;
+  readonly rest: Buffer;
+  readonly ended: () => void;
 }
 
 /** Connections to one place under one identity. */

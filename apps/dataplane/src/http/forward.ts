@@ -2,7 +2,7 @@ import type { Link } from '../link/link.ts';
 import { ReplayBuffer } from '../traffic/replay.ts';
 import type { Removal } from '../wire/index.ts';
 import { codeFor, lateTrailers, outcomeOf, PatienceError } from './endings.ts';
-import type { AnswerHead, Downstream, DownstreamUser, Edits, RequestMessage, ResponseMessage, Trailers, Upstream, UpstreamPool, UpstreamUser } from './exchange.ts';
+import type { AnswerHead, Downstream, DownstreamUser, Edits, RequestMessage, ResponseMessage, SwitchedUpstream, Trailers, Upstream, UpstreamPool, UpstreamUser } from './exchange.ts';
 import type { MirrorCopy } from './mirror-copy.ts';
 import { RESERVED } from './reserved.ts';
 
@@ -56,8 +56,8 @@ export interface ForwardUser {
   /** The answer's head came. True when the caller's connection is to end with it. */
   answered(response: ResponseMessage): boolean;
   finished(outcome: ForwardOutcome): void;
-  /** The upstream switched protocols; both connections are the callee's, with the bytes that were passed on already. */
-  switched(client: Link, upstream: Link, received: number, sent: number): void;
+  /** The upstream switched protocols; both connections are the callee's. The bytes that came already were passed on. */
+  switched(client: Link, upstream: SwitchedUpstream, received: number): void;
 }
 
 /** Streams a request to its upstream and the answer back, with back-pressure, trailers and interim answers. */
@@ -253,7 +253,7 @@ class Forwarding implements UpstreamUser {
     if (upstream === undefined) return client.link.destroy();
     client.link.write(upstream.rest);
     upstream.link.write(client.rest);
-    this.#user.switched(client.link, upstream.link, client.rest.length, upstream.rest.length);
+    this.#user.switched(client.link, upstream, client.rest.length);
   }
 
   #stopTimer(): void {

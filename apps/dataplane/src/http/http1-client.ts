@@ -1,5 +1,6 @@
 import type { Link, LinkUser } from '../link/link.ts';
 import { BODY, type Fields, type ResponseHead, ResponseReader } from '../wire/index.ts';
+import type { SwitchedUpstream } from './exchange.ts';
 import { Http1Response, Http1Trailers } from './http1-message.ts';
 import type { Http1Outgoing, OutgoingCarrier } from './http1-outgoing.ts';
 import { InvalidAnswer } from './invalid-answer.ts';
@@ -18,6 +19,8 @@ export interface ClientUser {
   free(client: Http1Client): void;
   /** It carries nothing any more. Comes once. */
   gone(client: Http1Client): void;
+  /** The same for one whose link lives on in other hands. Gives what is to be called when that ends. */
+  detached(client: Http1Client): () => void;
   /** A failure of this program itself; the connection and its call are broken. */
   readonly defect: (error: unknown) => void;
 }
@@ -97,12 +100,14 @@ export class Http1Client implements LinkUser, OutgoingCarrier, Ticking {
     this.#link.destroy();
   }
 
-  detach(): { readonly link: Link; readonly rest: Buffer } {
+  detach(): SwitchedUpstream {
     const rest = this.#reader.takeRest();
     this.#call = null;
-    this.#leave();
+    this.#over = true;
+    forget(this);
+    const ended = this.#user.detached(this);
     this.#pauseLink(false);
-    return { link: this.#link, rest };
+    return { link: this.#link, rest, ended };
   }
 
   // The link.

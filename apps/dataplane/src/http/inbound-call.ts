@@ -6,7 +6,7 @@ import type { FlowAmounts, FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
 import type { CallTrace } from '../telemetry/trace.ts';
 import { compileRemoval, type Removal } from '../wire/index.ts';
-import type { AnswerHead, Downstream, DownstreamUser, Edits, ResponseMessage, UpstreamPool } from './exchange.ts';
+import type { AnswerHead, Downstream, DownstreamUser, Edits, ResponseMessage, SwitchedUpstream, UpstreamPool } from './exchange.ts';
 import { PatienceError } from './endings.ts';
 import { forward, type ForwardOutcome, type ForwardUser, type Hop } from './forward.ts';
 import { grpcTimeoutOf } from './grpc-timeout.ts';
@@ -169,11 +169,11 @@ export class InboundCall implements DownstreamUser, ForwardUser {
     refuse(this.#call, status, reason, text, this.#mustClose());
   }
 
-  switched(client: Link, upstream: Link, bytesReceived: number, bytesSent: number): void {
+  switched(client: Link, upstream: SwitchedUpstream, bytesReceived: number): void {
     const { switched, target } = this.#service;
     const facts = this.#facts ?? this.#plainFacts(this.#target);
-    this.#record(facts, { count: 1, bytesReceived, bytesSent }, 101);
-    switched.join(client, upstream, facts, this.#peer.connection.retireAt, () => this.#stillAllowed());
+    this.#record(facts, { count: 1, bytesReceived, bytesSent: upstream.rest.length }, 101);
+    switched.join(client, upstream.link, facts, this.#peer.connection.retireAt, () => this.#stillAllowed(), upstream.ended);
     // What changed while the application made up its mind was not asked about yet.
     if (target() !== this.#target) switched.recheck();
   }

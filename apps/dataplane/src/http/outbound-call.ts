@@ -14,7 +14,8 @@ import type { Backend } from '../traffic/group.ts';
 import type { ServicePlan } from '../traffic/plan.ts';
 import type { AttemptEnd } from '../traffic/retries.ts';
 import { compileRemoval } from '../wire/index.ts';
-import type { AnswerHead, Downstream, Edits, RequestMessage, ResponseMessage, UpstreamPool } from './exchange.ts';
+import { OverloadError } from './connection-gate.ts';
+import type { AnswerHead, Downstream, Edits, RequestMessage, ResponseMessage, SwitchedUpstream, UpstreamPool } from './exchange.ts';
 import { PatienceError } from './endings.ts';
 import { forward, type ForwardOutcome, type ForwardUser, type Hop } from './forward.ts';
 import { grpcStatusFields, grpcStatusOf } from './grpc-refusal.ts';
@@ -46,7 +47,8 @@ export interface Route {
 /** What all calls of a workload share. */
 export interface OutboundService {
   readonly recorder: Recorder;
-  pools(version: HttpVersion): EndpointPools;
+  /** @param plan whose limits hold for the connections; null for none */
+  pools(version: HttpVersion, plan: ServicePlan | null): EndpointPools;
   readonly switched: OpenCalls;
   readonly closing: boolean;
 }
@@ -96,8 +98,7 @@ export class OutboundCall implements ForwardUser {
 
   /** Takes a place among the calls that are open, or waits for one. */
   #enter(): void {
-    const { plan } = this.#route;
-    const breaker = this.#call.request.webSocket ? plan.connections : plan.requests;
+    const breaker = this.#route.plan.requests;
     if (!breaker.limited) return this.#forward();
     let hold: Hold | null = null;
     const place = breaker.enter(() => {
@@ -131,7 +132,7 @@ export class OutboundCall implements ForwardUser {
     const { request, bodyEnded } = this.#call;
     const plan = request.webSocket ? null : this.#route.plan.mirror();
     if (plan === null) return null;
-    return new MirrorCopy(plan, this.#poolFor(plan.endpoint, plan.backend), { request, edits, trailers: RESERVED, body: !bodyEnded });
+    return new MirrorCopy(plan, this.#poolFor(plan.endpoint, plan.backend, null), { request, edits, trailers: RESERVED, body: !bodyEnded });
   }
 
   /** Answers without having asked anybody, or after all that were asked. */
@@ -144,6 +145,8 @@ export class OutboundCall implements ForwardUser {
   // The forwarding.
 
   again(end: AnswerHead | Error, untouched: boolean, replayable: boolean): number | null {
+    // Another attempt would find as little room, and no endpoint is at fault.
+    if (end instanceof OverloadError) return null;
     return this.#plan.ended(this.#endOf(end, untouched), replayable, performance.now());
   }
 
@@ -166,7 +169,7 @@ export class OutboundCall implements ForwardUser {
     this.#peer = endpoint.address;
     const { deadline, backend } = this.#plan;
     const edits = Number.isFinite(deadline.whole) && now - this.#startedAt >= 1 ? withTimeLeft(this.#edits, deadline.whole - now) : this.#edits;
-    return { pool: this.#poolFor(endpoint, backend), edits, answer: endpoint.spiffeId === null ? FROM_OUTSIDE : FROM_MESH, patience: deadline.patience(now) };
+    return { pool: this.#poolFor(endpoint, backend, this.#route.plan), edits, answer: endpoint.spiffeId === null ? FROM_OUTSIDE : FROM_MESH, patience: deadline.patience(now) };
   }
 
   /** What the called proxy said about the call, by its reason header. An application cannot send it: proxies drop it. */
@@ -189,17 +192,20 @@ export class OutboundCall implements ForwardUser {
     if (kind !== 'unreachable') return this.#record(withVerdict(facts, this.#said), amounts, this.#status);
     const { status, reason, text } = failureOf(error, facts.destination.service);
     // Without a verified handshake nobody can say how the call was protected.
-    const mtls = facts.mtls === 'mutual' && error instanceof DialError ? 'unknown' : facts.mtls;
+    const mtls = facts.mtls === 'mutual' && (error instanceof DialError || error instanceof OverloadError) ? 'unknown' : facts.mtls;
     this.#record({ ...facts, mtls, verdict: 'failed', reason }, amounts, status);
-    recorder.unreachable(facts, error?.message ?? '');
+    if (reason !== 'overloaded') recorder.unreachable(facts, error?.message ?? '');
     refuse(this.#call, status, reason, text, closing);
   }
 
-  switched(client: Link, upstream: Link, bytesReceived: number, bytesSent: number): void {
+  switched(client: Link, upstream: SwitchedUpstream, bytesReceived: number): void {
     const { switched } = this.#service;
     const facts = this.#factsNow();
-    this.#record(facts, { count: 1, bytesReceived, bytesSent }, 101);
-    switched.join(client, upstream, facts, Date.now() + MAX_AGE_MS, () => Promise.resolve(true), () => this.#done());
+    this.#record(facts, { count: 1, bytesReceived, bytesSent: upstream.rest.length }, 101);
+    switched.join(client, upstream.link, facts, Date.now() + MAX_AGE_MS, () => Promise.resolve(true), () => {
+      upstream.ended();
+      this.#done();
+    });
   }
 
   #record(facts: FlowFacts, amounts: FlowAmounts, status: number): void {
@@ -208,9 +214,9 @@ export class OutboundCall implements ForwardUser {
   }
 
   /** Backends of one service may speak different versions. */
-  #poolFor(endpoint: Endpoint, backend: Backend | null): UpstreamPool {
+  #poolFor(endpoint: Endpoint, backend: Backend | null, plan: ServicePlan | null): UpstreamPool {
     const version = versionTo(backend?.port?.protocol ?? 'http', this.#call.request.version);
-    return this.#service.pools(version).poolFor(endpoint, this.#target.credentials);
+    return this.#service.pools(version, plan).poolFor(endpoint, this.#target.credentials);
   }
 
   /** Gives back what the call held. More than once does no more. */
@@ -247,6 +253,7 @@ function failedEnd(end: Error, untouched: boolean): AttemptEnd {
 
 function failureOf(error: Error | null, service: string | null): { readonly status: number; readonly reason: FlowReason; readonly text: string } {
   if (error instanceof PatienceError) return { status: 504, reason: 'timeout', text: 'there was no answer in time' };
+  if (error instanceof OverloadError) return { status: 503, reason: 'overloaded', text: error.message };
   const reason = error instanceof DialError ? error.reason : 'upstream-unreachable';
   return { status: reason === 'upstream-identity' || error instanceof InvalidAnswer ? 502 : 503, reason, text: `cannot reach ${service ?? 'the service'}` };
 }

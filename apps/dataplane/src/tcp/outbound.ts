@@ -68,7 +68,11 @@ export class OutboundTcp implements OutboundHandler {
     if (!service || !port) return this.#fail(client, outboundFacts(target, destination, null), 'unknown-destination', 'the service or its port is not known');
     const plan = this.#plans.of(service, port, target);
     const place = plan.connections.enter(() => undefined);
-    if (!place) return this.#fail(client, outboundFacts(target, destination, null), 'overloaded', `${plan.rules.breaker.connections} connections are open, the most that the traffic policy allows`);
+    // Bytes of TCP cannot be told to come again.
+    if (!place || place.waiting) {
+      place?.leave();
+      return this.#fail(client, outboundFacts(target, destination, null), 'overloaded', `${plan.rules.breaker.connections} connections are open, the most that the traffic policy allows`);
+    }
     const call = plan.begin(null, performance.now());
     const { backend } = call;
     const to = backend?.port ? { ...destination, service: backend.service, port: backend.port.port } : destination;

@@ -37,7 +37,7 @@ export class ServicePlan {
   readonly #gate = new MirrorGate();
   /** HTTP calls. */
   readonly requests: Breaker;
-  /** Connections that live on: TCP and switched protocols. */
+  /** Connections: those of TCP, and those that HTTP calls are made on. */
   readonly connections: Breaker;
   #input: PlanInput;
   #groups: readonly Group[];
@@ -52,7 +52,7 @@ export class ServicePlan {
     this.#budget = input.rules.retry && new RetryBudget(input.rules.retry.budget);
     const { breaker } = input.rules;
     this.requests = new Breaker({ open: breaker.requests, pending: breaker.pending });
-    this.connections = new Breaker({ open: breaker.connections, pending: 0 });
+    this.connections = new Breaker({ open: breaker.connections, pending: breaker.pending });
   }
 
   get rules(): TrafficRules {
@@ -69,7 +69,7 @@ export class ServicePlan {
     if (!sameRules) this.#budget = rules.retry && new RetryBudget(rules.retry.budget);
     this.#input = input;
     this.requests.update({ open: rules.breaker.requests, pending: rules.breaker.pending });
-    this.connections.update({ open: rules.breaker.connections, pending: 0 });
+    this.connections.update({ open: rules.breaker.connections, pending: rules.breaker.pending });
   }
 
   /**

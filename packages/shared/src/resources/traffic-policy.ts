@@ -124,9 +124,9 @@ const loadBalancer = checked(
 const limit = z.int().min(1).max(1_000_000);
 
 const circuitBreaker = notEmpty(z.strictObject({
-  maxConnections: limit.optional().describe('Connections at once, of a `tcp` port and of switched protocols (WebSocket).'),
-  maxRequests: limit.optional().describe('HTTP calls at once.'),
-  maxPendingRequests: z.int().min(0).max(10_000).optional().describe('HTTP calls that wait while `maxRequests` are open. Absent: none waits, and further ones are answered with 503 at once.'),
+  maxConnections: limit.optional().describe('Connections at once: those of a `tcp` port, and those that HTTP calls are made on, kept ones among them.'),
+  maxRequests: limit.optional().describe('HTTP calls at once, WebSockets among them.'),
+  maxPendingRequests: z.int().min(0).max(10_000).optional().describe('HTTP calls that wait while `maxRequests` are open, and as many that wait for one of `maxConnections`. Absent: none waits, and further ones are answered with 503 at once.'),
 }), 'must name at least one limit');
 
 const outlierDetection = z.strictObject({
@@ -158,10 +158,10 @@ export const trafficPolicySpec = checked(
     message: 'has no effect without retry; add one',
   },
   {
-    test: ({ circuitBreaker: breaker }) => breaker?.maxPendingRequests === undefined || breaker.maxRequests !== undefined,
-    cel: '!has(self.circuitBreaker) || !has(self.circuitBreaker.maxPendingRequests) || has(self.circuitBreaker.maxRequests)',
+    test: ({ circuitBreaker: breaker }) => breaker?.maxPendingRequests === undefined || breaker.maxRequests !== undefined || breaker.maxConnections !== undefined,
+    cel: '!has(self.circuitBreaker) || !has(self.circuitBreaker.maxPendingRequests) || has(self.circuitBreaker.maxRequests) || has(self.circuitBreaker.maxConnections)',
     field: 'circuitBreaker',
-    message: 'maxPendingRequests has no effect without maxRequests; add it',
+    message: 'maxPendingRequests has no effect without maxRequests or maxConnections; add one',
   },
 ).describe('How calls of a service are carried: timeouts, repetitions, balance, division, copies, limits and faults. Without one: to the least loaded endpoint, without a limit of time, and once again when nothing had been taken.');
 
