@@ -85,6 +85,7 @@ export class Core<T> {
   endedBySide(stream: Stream<T>): void {
     if (!stream.localEnded || !stream.remoteEnded || stream.closed) return;
     this.budgets.earn('reset', 1);
+    this.budgets.earn('refused', 1);
     this.#remove(stream, CLOSED.DONE);
   }
 
