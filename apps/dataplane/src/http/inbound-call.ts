@@ -173,7 +173,7 @@ export class InboundCall implements DownstreamUser, ForwardUser {
     const { switched, target } = this.#service;
     const facts = this.#facts ?? this.#plainFacts(this.#target);
     this.#record(facts, { count: 1, bytesReceived, bytesSent: upstream.rest.length }, 101);
-    switched.join(client, upstream.link, facts, this.#peer.connection.retireAt, () => this.#stillAllowed(), upstream.ended);
+    switched.join(client, upstream.link, { facts, retireAt: this.#peer.connection.retireAt, allowed: () => this.#stillAllowed(), ended: upstream.ended });
     // What changed while the application made up its mind was not asked about yet.
     if (target() !== this.#target) switched.recheck();
   }

@@ -202,10 +202,11 @@ export class OutboundCall implements ForwardUser {
     const { switched } = this.#service;
     const facts = this.#factsNow();
     this.#record(facts, { count: 1, bytesReceived, bytesSent: upstream.rest.length }, 101);
-    switched.join(client, upstream.link, facts, Date.now() + MAX_AGE_MS, () => Promise.resolve(true), () => {
+    const ended = () => {
       upstream.ended();
       this.#done();
-    });
+    };
+    switched.join(client, upstream.link, { facts, retireAt: Date.now() + MAX_AGE_MS, allowed: () => Promise.resolve(true), ended });
   }
 
   #record(facts: FlowFacts, amounts: FlowAmounts, status: number): void {
