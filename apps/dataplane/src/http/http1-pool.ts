@@ -4,8 +4,11 @@ import { type ConnectionGate, type GatedPool, OverloadError } from './connection
 import type { Edits, RequestMessage, Upstream, UpstreamPool, UpstreamUser } from './exchange.ts';
 import { type ClientUser, Http1Client } from './http1-client.ts';
 import { Http1Outgoing } from './http1-outgoing.ts';
+import { isIdempotent } from './idempotent.ts';
 
 const MAX_CONNECTIONS = 512;
+/** A call that could not be sent again goes on no connection that was idle for longer, in seconds: the other side may be closing it. */
+const FRESH_S = 2;
 /** Calls that wait for one of them. More than these would wait in vain. */
 const MAX_WAITING = 4_096;
 
@@ -44,7 +47,7 @@ export class Http1Pool implements UpstreamPool, ClientUser, GatedPool {
   call(request: RequestMessage, target: string, edits: Edits, body: boolean, user: UpstreamUser): Upstream {
     const call = new Http1Outgoing(request, target, edits, body, user, (over) => this.#left(over));
     this.#load += 1;
-    const client = this.#take();
+    const client = this.#take(body || !isIdempotent(request.method));
     if (client !== null) client.begin(call);
     else this.#wait(call);
     return call;
@@ -86,11 +89,20 @@ export class Http1Pool implements UpstreamPool, ClientUser, GatedPool {
     return oldest !== undefined;
   }
 
-  #take(): Http1Client | null {
+  /** @param once the call can be sent but once */
+  #take(once: boolean): Http1Client | null {
     for (let client = this.#idle.pop(); client !== undefined; client = this.#idle.pop()) {
+      if (once && client.idle >= FRESH_S) return this.#leaveIdle(client);
       if (client.usable) return client;
       client.destroy();
     }
+    return null;
+  }
+
+  /** What was idle for longer is below it. Where there is no room for a fresh connection, one of them makes it. */
+  #leaveIdle(client: Http1Client): null {
+    this.#idle.push(client);
+    if (this.#clients.size + this.#dialing >= MAX_CONNECTIONS) this.giveUpIdle();
     return null;
   }
 
