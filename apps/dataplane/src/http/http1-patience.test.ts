@@ -89,6 +89,7 @@ describe('a connection of a caller', () => {
     server?.retire();
     seconds(3);
     await client.end();
+    expect(told).toEqual(['close']);
   });
 
 
