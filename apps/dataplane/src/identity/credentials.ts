@@ -93,6 +93,12 @@ export class Credentials {
     this.#changed();
   }
 
+  /** Gives the SVID up: there is no TLS under this identity until another one comes. */
+  withdraw(): void {
+    this.#svid = null;
+    this.#changed();
+  }
+
   /** Calls `listener` after each change. Returns the way to stop that. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
