@@ -14,9 +14,9 @@ import { Proxy } from '../src/proxy.ts';
 import { TRUST_DOMAIN, workloadUri } from './certificates.ts';
 import { FakeOperator } from './fake-operator.ts';
 
-/** Waits until `condition` gives a value; fails after 20 s with what was waited for. */
-export async function until<T>(what: string, condition: () => T | undefined | null | false | Promise<T | undefined | null | false>): Promise<T> {
-  const end = Date.now() + 20_000;
+/** Waits until `condition` gives a value; fails after 20 s, or so many ms, with what was waited for. */
+export async function until<T>(what: string, condition: () => T | undefined | null | false | Promise<T | undefined | null | false>, ms = 20_000): Promise<T> {
+  const end = Date.now() + ms;
   for (;;) {
     const value = await condition();
     if (value !== undefined && value !== null && value !== false) return value;

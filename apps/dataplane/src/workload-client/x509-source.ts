@@ -7,7 +7,7 @@ import { NOTHING, readX509State, type X509State } from './x509-state.ts';
 
 /** Workload API §4.2: after the end of a connection "the client SHOULD immediately establish a new connection". */
 const FIRST_RETRY_MS = 100;
-const LAST_RETRY_MS = 10_000;
+const LAST_RETRY_MS = 5_000;
 /** Workload Endpoint, appendix A: "Report an error, don't retry." Everything else is tried again. */
 const FINAL: readonly number[] = [STATUS.INVALID_ARGUMENT, STATUS.UNIMPLEMENTED];
 
@@ -87,8 +87,8 @@ export class X509Source {
     }
     this.#receivedAt = Date.now();
     this.#problem = null;
-    const { svids, refused, unusable } = this.#state;
-    log.debug({ path, svids: [...svids.keys()] }, 'Workload API: state received');
+    const { svids, refused, roots, federated, unusable } = this.#state;
+    log.debug({ path, svids: [...svids.keys()], roots: roots.length, federated: [...federated.keys()] }, 'Workload API: state received');
     for (const [spiffeId, reason] of refused) log.error({ path, spiffeId, reason }, 'Workload API: SVID refused');
     for (const [trustDomain, reason] of unusable) log.error({ path, trustDomain, reason }, 'Workload API: bundle refused; nobody of it is believed');
     this.#options.changed();
