@@ -11,6 +11,8 @@ export interface Svid {
   readonly notBefore: number;
   readonly notAfter: number;
   readonly renewAt: number;
+  /** True of one that a Workload API gave, and not the operator. */
+  readonly external?: boolean;
   /** PEM, leaf first. */
   readonly chain: readonly string[];
   readonly privateKey: KeyObject;

@@ -148,7 +148,7 @@ export class Identities {
   held(): HeldSvid[] {
     const all: { workload: HeldIdentity['workload'] | null; credentials: Credentials }[] = [{ workload: null, credentials: this.own }, ...this.#workloads.values()];
     return all.flatMap(({ workload, credentials: { svid } }) =>
-      svid ? [{ spiffeId: svid.spiffeId, serial: svid.serial, notAfter: svid.notAfter, workload }] : [],
+      svid ? [{ spiffeId: svid.spiffeId, serial: svid.serial, notAfter: svid.notAfter, workload, ...(svid.external ? { notBefore: svid.notBefore } : {}) }] : [],
     );
   }
 

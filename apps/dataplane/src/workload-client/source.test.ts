@@ -61,6 +61,10 @@ describe('identities from a Workload API', () => {
     await start();
     await ready();
     expect(mesh.operator.issued).toBe(1);
+    // The operator has no record of these: the report says since when they are.
+    const reported = await until('a report with it', () => mesh.operator.reports.at(-1)?.svids.find(({ spiffeId }) => spiffeId === WEB));
+    expect(reported.notBefore).toBeLessThan(Date.now());
+    expect(mesh.operator.reports.at(-1)?.svids.filter(({ notBefore }) => notBefore !== undefined).map(({ spiffeId }) => spiffeId)).toEqual([WEB]);
     expect(new Set(logged('SVID installed').map(({ spiffeId }) => spiffeId))).toEqual(new Set([WEB, `spiffe://${TRUST_DOMAIN}/sallyport/proxy/a`]));
     expect(await mesh.metric('a', 'sallyport_proxy_workload_api_up')).toBe(1);
     expect(await mesh.metric('a', 'sallyport_proxy_workload_api_message_age_seconds')).toBeGreaterThanOrEqual(0);

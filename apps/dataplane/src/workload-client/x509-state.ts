@@ -66,7 +66,7 @@ function readSvids(messages: readonly X509SvidMessage[], roots: readonly string[
 function readSvid({ spiffeId, chain, key }: X509SvidMessage, roots: readonly string[], now: number): Svid {
   const svid = acceptSvid({ chain: splitCertificates(chain), renewAt: 0 }, spiffeId, privateKey(key), roots, now);
   // Who gives it renews it; what we say of its time is what is usual (half of its life).
-  return { ...svid, renewAt: (svid.notBefore + svid.notAfter) / 2 };
+  return { ...svid, renewAt: (svid.notBefore + svid.notAfter) / 2, external: true };
 }
 
 function privateKey(der: Uint8Array): KeyObject {

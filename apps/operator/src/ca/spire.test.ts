@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import https from 'node:https';
-import type { ApiError, CaView } from '@sallyport/shared/api';
+import type { ApiError, CaView, CertificatesView } from '@sallyport/shared/api';
 import type { Mesh } from '@sallyport/shared/resources';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { sallyport, scratch } from '../cli/test-server.ts';
@@ -55,6 +55,12 @@ it('with SPIRE no workload gets an SVID from us, proxies get their own, and ever
   await newcomer.enrol();
   expect(newcomer.svid).not.toBeNull();
   newcomer.close();
+  // What is served is what the proxy reports: nobody else knows.
+  const now = Date.now();
+  const held = { spiffeId: 'spiffe://shop.test/ns/shop/sa/web', serial: 'abc1', notBefore: now - 60_000, notAfter: now + 180_000, workload: WORKLOAD };
+  expect((await proxy.report([], { svids: [held] })).status).toBe(200);
+  const inventory = (await operator.call('GET', '/certificates')).body as CertificatesView;
+  expect(inventory.items.filter(({ workload }) => workload !== null)).toEqual([expect.objectContaining({ spiffeId: held.spiffeId, serial: 'abc1', issuer: 'SPIFFE Workload API', state: 'served', nextRotation: new Date(now + 60_000).toISOString() })]);
   // Our root vouches for no workload: as the bundle of the trust domain it would let us forge SPIRE's.
   expect(await bundleStatus()).toBe(503);
 
