@@ -175,7 +175,7 @@ async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
   const status = new StatusController({ cache, store, hub, trustDomain: config.trustDomain, keys: (source) => jwks.state(source), ca: () => controller.condition, federation: (object) => federation.state(object), now, log });
   followChanges({ cache, hub, keys: [jwks, jwt, federation], authority, status, events });
   const acks = new BundleAcks(hub, database);
-  const ports = await startProxyPorts({ config, authority, issuance, hub, database, bundle: () => ownBundle(authority, jwt), now, onReport: () => events.publish('telemetry'), log });
+  const ports = await startProxyPorts({ config, authority, issuance, hub, database, bundle: () => (controller.withheld === null ? ownBundle(authority, jwt) : null), now, onReport: () => events.publish('telemetry'), log });
   const api = createApi({ ...sources, store, authority, ca: controller, issuance, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: certificateChain(database), evidenceKey: openEvidenceKey(files), ready: () => true });
   const http = await listenApi(api, config.host, config.ports.api);
   const jobs = startJobs({ sources, stepper, jwks, federation, rotate: () => acks.keep().then(() => controller.tick()).then(() => jwt.tick()), events, config, log });

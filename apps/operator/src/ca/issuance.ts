@@ -142,6 +142,7 @@ export class Issuance {
       return this.#issue({ id: proxySpiffeId(this.#options.trustDomain, proxy), key, proxy, workload: null, attestation: 'svid' });
     }
     const id = this.#identityOf(request.workload, proxy);
+    this.#requireCa();
     return this.#issue({ id, key, proxy, workload: request.workload, attestation: 'served-by-proxy' });
   }
 
@@ -158,9 +159,14 @@ export class Issuance {
     await this.#limits.jwt.admit();
     await this.#requireEnrolled(proxy);
     const id = this.#identityOf(workload, proxy);
+    this.#requireCa();
+    return this.#options.jwt.sign(id, audience);
+  }
+
+  /** @throws BusyError when workloads get their identities elsewhere */
+  #requireCa(): void {
     const refusal = this.#options.withheld();
     if (refusal !== null) throw new BusyError(503, refusal, UNAVAILABLE_RETRY_S);
-    return this.#options.jwt.sign(id, audience);
   }
 
   async #requireEnrolled(proxy: string): Promise<void> {
@@ -175,8 +181,6 @@ export class Issuance {
   }
 
   async #issue(order: Order): Promise<SvidAnswer> {
-    const refusal = this.#options.withheld();
-    if (refusal !== null) throw new BusyError(503, refusal, UNAVAILABLE_RETRY_S);
     const svid = await this.issue(order);
     return { spiffeId: svid.spiffeId, chain: [...svid.chain], bundle: this.#options.authority.roots(), renewAt: svid.renewAt };
   }
@@ -209,7 +213,7 @@ interface IssuanceOptions {
   readonly workload: (namespace: string, name: string) => Workload | null;
   readonly trustDomain: string;
   readonly lifetime: () => number;
-  /** Why proxies get no SVID from this CA by configuration; null when they do. */
+  /** Why workloads get no SVID from this CA by configuration; null when they do. */
   readonly withheld: () => string | null;
   /** Signs JWT-SVIDs. */
   readonly jwt: JwtIssuer;
