@@ -67,6 +67,7 @@ export class Proxy {
       configAge: () => this.#configAge(),
       svids: () => this.#identities.held(),
       pendingReports: () => this.#reporter.pending,
+      intercepting: () => this.#listeners.intercepting,
       tunnels: () => ({ inbound: this.#listeners.tunnels, outbound: this.#tunnels.open }),
     });
     const recorder = new Recorder(counter, this.#metrics, log);
@@ -95,6 +96,7 @@ export class Proxy {
   unready(): string[] {
     const reasons = this.#identities.lacking(Date.now()).map((id) => `no valid SVID for ${id}`);
     if (!this.#running) reasons.unshift('never configured: nothing is accepted');
+    if (this.#listeners.intercepting.broken) reasons.push('the redirect rules are not in place, or not known to be: nothing is accepted from peers (sallyport-redirect apply)');
     return reasons;
   }
 

@@ -30,14 +30,19 @@ export type Entries = Map<string, ConfigEntry>;
 
 /** An operator, proxies and applications in this process, over real sockets. */
 export class TestMesh {
-  readonly operator = new FakeOperator();
+  readonly operator: FakeOperator;
   readonly directory = mkdtempSync(join(tmpdir(), 'dataplane-'));
   readonly logs: Record<string, unknown>[] = [];
   readonly #proxies = new Map<string, Proxy>();
   readonly #closers: (() => void)[] = [];
 
-  static async start(): Promise<TestMesh> {
-    const mesh = new TestMesh();
+  constructor(host?: string) {
+    this.operator = new FakeOperator(host);
+  }
+
+  /** @param host where the operator listens; loopback unless proxies are elsewhere */
+  static async start(host?: string): Promise<TestMesh> {
+    const mesh = new TestMesh(host);
     await mesh.operator.start();
     return mesh;
   }

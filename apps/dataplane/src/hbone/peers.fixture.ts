@@ -41,7 +41,7 @@ export async function startServer(ca: TestCa, accept: (connection: PeerConnectio
   const logs: Record<string, unknown>[] = [];
   const log = pino({}, { write: (line: string) => void logs.push(JSON.parse(line) as Record<string, unknown>) });
   const none = { connections: 0, streams: 0 };
-  const metrics = new Metrics({ configAge: () => null, svids: () => [], pendingReports: () => 0, tunnels: () => ({ inbound: none, outbound: none }) });
+  const metrics = new Metrics({ configAge: () => null, svids: () => [], pendingReports: () => 0, intercepting: () => ({ intact: null, broken: false }), tunnels: () => ({ inbound: none, outbound: none }) });
   const recorder = new Recorder(new FlowCounter('test'), metrics, log);
   const plaintextOnly: TunnelledPort = { takesVerified: false, accept };
   const ports = new Map<string, TunnelledPort>([['127.0.0.7:8080', { takesVerified: true, accept }], ['127.0.0.7:9090', plaintextOnly]]);

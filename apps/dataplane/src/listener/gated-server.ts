@@ -21,7 +21,7 @@ export class GatedServer {
     // Half-open: one side of a spliced connection may end while the other still sends.
     this.#server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS });
     this.#server.maxConnections = MAX_CONNECTIONS;
-    this.#server.on('connection', (socket) => this.#accept(socket));
+    this.#server.on('connection', (socket) => this.take(socket));
   }
 
   /** Binds. @throws Error naming the address */
@@ -49,7 +49,8 @@ export class GatedServer {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  #accept(socket: net.Socket): void {
+  /** Serves a connection as one of its own, also one that came in elsewhere. */
+  take(socket: net.Socket): void {
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
     // A peer that resets its connection must never be an unhandled error.

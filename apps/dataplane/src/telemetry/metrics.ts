@@ -7,6 +7,8 @@ export interface MetricSources {
   readonly configAge: () => number | null;
   readonly svids: () => readonly HeldSvid[];
   readonly pendingReports: () => number;
+  /** `broken` when connections should be redirected to us and are not known to be; `intact` is true when they are. */
+  readonly intercepting: () => { readonly intact: boolean | null; readonly broken: boolean };
   readonly tunnels: () => { readonly inbound: OpenTunnels; readonly outbound: OpenTunnels };
 }
 
@@ -34,6 +36,7 @@ export class Metrics {
     this.#shadows = new Counter({ name: 'sallyport_proxy_shadow_matches_total', help: 'Calls that a DryRun or AUDIT policy matched, which decided nothing.', labelNames: ['policy', 'action'], registers });
     defineGauges(sources, registers);
     defineTunnelGauges(sources, registers);
+    defineInterceptionGauge(sources, registers);
   }
 
   count({ side, destination, protocol, mtls, verdict, reason }: FlowFacts, amounts: FlowAmounts): void {
@@ -87,6 +90,19 @@ function defineGauges(sources: MetricSources, registers: Registry[]): void {
     registers,
     collect() {
       this.set(sources.pendingReports());
+    },
+  });
+}
+
+function defineInterceptionGauge(sources: MetricSources, registers: Registry[]): void {
+  void new Gauge({
+    name: 'sallyport_proxy_interception_intact',
+    help: 'Whether the rules that redirect connections to this proxy are in place: 1 or 0; absent when nothing is to be redirected.',
+    registers,
+    collect() {
+      const { intact, broken } = sources.intercepting();
+      if (broken || intact !== null) this.set(broken ? 0 : 1);
+      else this.remove();
     },
   });
 }

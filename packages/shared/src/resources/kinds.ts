@@ -29,6 +29,15 @@ export const locality = z.strictObject({
 
 /** Where a workload's proxy takes HBONE unless it says otherwise: Istio's port. */
 export const HBONE_PORT = 15_008;
+/** Where a proxy takes redirected connections unless it is told otherwise: Istio's ports. */
+export const INTERCEPTION_PORTS = { inbound: 15_006, outbound: 15_001 } as const;
+
+const interception = z.strictObject({
+  inbound: port.default(INTERCEPTION_PORTS.inbound).describe('Port of the proxy to which connections of peers are redirected.'),
+  outbound: port.default(INTERCEPTION_PORTS.outbound).describe('Port of the proxy, on loopback, to which the workload’s own connections are redirected.'),
+  unknownDestinations: z.enum(['Pass', 'Refuse']).default('Pass')
+    .describe('What becomes of connections to addresses that the mesh does not know. `Pass`: they go there as they are, and are counted as `unknown-destination`. `Refuse`: they are closed.'),
+}).describe('The workload’s connections are redirected to its proxy by rules in its network namespace (`sallyport-redirect`), where it is alone. `inbound` then says what ports speak, and the proxy listens on none of them itself; ports that it does not name are served as `auto`. Without the rules nothing is accepted.');
 
 export const workloadSpec = z.strictObject({
   serviceAccount: dnsLabel.describe('Service account of the workload: the last part of its identity.'),
@@ -62,6 +71,7 @@ export const workloadSpec = z.strictObject({
     .describe('Where the workload’s own calls enter its proxy.'),
   hbonePort: z.int().min(0).max(65_535).optional()
     .describe('Port of its address at which its proxy takes HBONE from other proxies. Absent: 15008. 0: none; then, as where the port is taken, calls come by mutual TLS on its own ports. Workloads that share an address need different ones.'),
+  interception: interception.optional(),
 }).describe('One running application with its identity, its address and its ports.');
 
 export const serviceSpec = z.strictObject({
