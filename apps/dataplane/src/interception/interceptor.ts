@@ -48,7 +48,7 @@ export class Interceptor {
     this.#read = read;
     this.#options = options;
     const hosts = this.#hosts;
-    this.#watch = new RulesWatch(hosts, options.log);
+    this.#watch = new RulesWatch(hosts, options.log, () => this.#breakOff());
     this.#outbound = new OutboundCatch({ host: '127.0.0.1', port: ports.outbound }, now, options.recorder, options.createOutbound);
     this.#undeclared = new UndeclaredPorts(now, options);
     // Peers' connections are redirected to the address of the interface; the workload's own to loopback, where nobody else can reach us.
@@ -126,6 +126,12 @@ export class Interceptor {
     if (!intact) return this.#refuse('inbound', socket, to.port);
     if (declared) return declared.take(socket, to.host);
     if (!this.#undeclared.take(socket, to)) this.#refuse('inbound', socket, to.port);
+  }
+
+  /** Peers must notice: what still comes to us is part of what comes, and the rest goes past us. */
+  #breakOff(): void {
+    for (const { port } of this.#now.workload.spec.inbound) this.#now.declared(port)?.breakOff();
+    this.#undeclared.breakOff();
   }
 
   #refuse(side: Side, socket: Socket, port = this.ports[side]): void {

@@ -17,15 +17,20 @@ const PROBES = [['inbound', PROBE_INBOUND], ['outbound', PROBE_OUTBOUND]] as con
 export class RulesWatch {
   readonly #hosts: readonly string[];
   readonly #log: Log;
+  readonly #lost: () => void;
   readonly #arrived = new Set<string>();
   readonly #first = Promise.withResolvers<boolean>();
   #intact: boolean | null = null;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
 
-  /** @param hosts loopback addresses, one of each family that is in use */
-  constructor(hosts: readonly string[], log: Log) {
+  /**
+   * @param hosts loopback addresses, one of each family that is in use
+   * @param lost called whenever the rules are found to be missing that were there
+   */
+  constructor(hosts: readonly string[], log: Log, lost: () => void) {
     this.#hosts = hosts;
+    this.#lost = lost;
     this.#log = log;
   }
 
@@ -75,6 +80,7 @@ export class RulesWatch {
     if (this.#intact === before) return;
     if (this.#intact) return this.#log.info('the redirect rules are in place');
     this.#log.error({ lost, remedy: 'run sallyport-redirect apply with this process’s user as --proxy-uid in its network namespace' }, 'the redirect rules are not in place: nothing is accepted from peers');
+    this.#lost();
   }
 
   /** Calls, and tells at the end whether the call came to us. */

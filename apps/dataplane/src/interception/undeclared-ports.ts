@@ -52,6 +52,11 @@ export class UndeclaredPorts {
     for (const { place, port } of this.#ports.values()) port.update(targetOf(owner, place));
   }
 
+  /** Breaks every connection. */
+  breakOff(): void {
+    for (const { port } of this.#ports.values()) port.breakOff();
+  }
+
   async close(grace: number): Promise<void> {
     const ports = [...this.#ports.values()];
     this.#ports.clear();

@@ -111,12 +111,15 @@ export class InboundPort {
     const before = this.#target;
     this.#target = target;
     if (target.credentials !== before.credentials) this.#peers.follow(target.credentials);
-    if (target.protocol !== before.protocol) {
-      void this.#handler.close(0);
-      this.#handler = this.#options.createHandler(() => this.#target);
-    }
+    if (target.protocol !== before.protocol) this.breakOff();
     if (this.#mode().mode === 'STRICT') for (const socket of this.#plaintext) socket.destroy();
     this.#handler.recheck();
+  }
+
+  /** Breaks what is open, however it came. */
+  breakOff(): void {
+    void this.#handler.close(0);
+    this.#handler = this.#options.createHandler(() => this.#target);
   }
 
   /** Stops accepting, finishes what is in flight within `grace` ms, then breaks the rest. */
