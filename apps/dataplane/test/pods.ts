@@ -112,7 +112,11 @@ export class PodNetwork {
     const ended = [...this.#children].map((child) => new Promise((resolve) => child.once('close', resolve)));
     for (const child of this.#children) child.kill('SIGKILL');
     await Promise.all(ended);
-    for (const { namespace } of this.#pods) ip('netns', 'del', namespace);
+    for (const { name, namespace } of this.#pods) {
+      // A namespace lives on while a connection in it waits for its last answer.
+      spawnSync('ip', ['link', 'del', `${this.#id}${name}`]);
+      ip('netns', 'del', namespace);
+    }
     spawnSync('ip', ['link', 'del', this.#id]);
   }
 }
@@ -132,9 +136,14 @@ function freeSubnet(): string {
 
 /** What runs left whose process is gone. */
 function sweep(): void {
-  const left = (text: string) => [...text.matchAll(/\bsp(\d+)(?:-[a-z]+)?\b/g)].filter(([, pid]) => !isAlive(Number(pid))).map(([name]) => name);
-  for (const namespace of left(ip('netns', 'list'))) spawnSync('ip', ['netns', 'del', namespace]);
-  for (const bridge of left(ip('-o', 'link', 'show', 'type', 'bridge'))) spawnSync('ip', ['link', 'del', bridge]);
+  const left = (text: string) => [...text.matchAll(/\bsp(\d+)(?:-?[a-z]+)?\b/g)].filter(([, pid]) => !isAlive(Number(pid))).map(([name]) => name);
+  for (const namespace of left(ip('netns', 'list'))) {
+    for (const pid of ip('netns', 'pids', namespace).split('\n')) if (pid !== '') process.kill(Number(pid), 'SIGKILL');
+    spawnSync('ip', ['netns', 'del', namespace]);
+  }
+  for (const type of ['veth', 'bridge']) {
+    for (const link of left(ip('-o', 'link', 'show', 'type', type))) spawnSync('ip', ['link', 'del', link]);
+  }
 }
 
 function isAlive(pid: number): boolean {

@@ -197,6 +197,10 @@ describe.skipIf(PodNetwork.isSkipped('transparent interception in real network n
     expect(countOf(await flowsOf(b, before.b), ({ mtls }) => mtls === 'mutual')).toBe(3);
     expect(await pods.get(c, `http://[${b.v6}]:8080/page`)).toBe('');
     expect(await pods.get(c, `http://${b.v4}:7070/page`)).toBe(MARKER);
+    // One family without its rules is as bad as both.
+    expect(await pods.network.run(b, 'ip6tables', '-t', 'nat', '-F', 'SALLYPORT_INBOUND')).toMatchObject({ code: 0 });
+    await until('b to see it', async () => (await pods.admin(b, 'readyz')).includes('redirect rules are not in place'));
+    expect(proxies[1]?.text).toContain('"lost":["inbound [::1]:15016"]');
   });
 
   it('met no defect in all of this', () => {
