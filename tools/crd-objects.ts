@@ -1,4 +1,4 @@
-import { API_VERSION, type Kind } from '@sallyport/shared/resources';
+import { API_VERSION, type Kind, KINDS } from '@sallyport/shared/resources';
 
 /** An object, and what each of the two checks must say of it. */
 export interface SampleObject {
@@ -28,6 +28,8 @@ const mesh = (name: string, spec: object, verdict: Pick<SampleObject, 'zod' | 'c
 const peer = (name: string, spec: object, verdict: Pick<SampleObject, 'zod' | 'crd' | 'why'>): SampleObject => ({ name, kind: 'PeerAuthentication', spec, ...verdict });
 const jwt = (name: string, rule: object, verdict: Pick<SampleObject, 'zod' | 'crd' | 'why'>): SampleObject =>
   ({ name, kind: 'RequestAuthentication', spec: { jwtRules: [{ issuer: 'i', ...rule }] }, ...verdict });
+const federated = (how: string, spec: object, verdict: Pick<SampleObject, 'zod' | 'crd' | 'why'>): SampleObject =>
+  ({ name: `another trust domain, ${how}`, kind: 'FederatedTrustDomain', spec: { trustDomain: 'other.test', bundleEndpointURL: 'https://other.test/', ...spec }, ...verdict });
 
 const POLICIES: readonly SampleObject[] = [
   policy('nothing: an ALLOW that matches nothing', {}, both('takes')),
@@ -66,6 +68,13 @@ const POLICIES: readonly SampleObject[] = [
   policy('an unknown field', { rulez: [] }, { zod: 'refuses', crd: 'prunes', why: 'structural schemas prune; kubectl refuses on its own (--validate=strict)' }),
 ];
 
+const PARENTS = {
+  selfSigned: {},
+  file: { certificateFile: '/etc/ca/tls.crt', keyFile: '/etc/ca/tls.key' },
+  vault: { address: 'https://vault.test:8200', tokenFile: '/run/vault/token' },
+  certManager: { namespace: 'sallyport-system', issuerRef: { name: 'corporate' } },
+  spire: { workloadApi: '/run/spire/agent.sock' },
+};
 const traffic = (name: string, spec: object, verdict: Pick<SampleObject, 'zod' | 'crd' | 'why'>): SampleObject =>
   ({ name: `calls with ${name}`, kind: 'TrafficPolicy', spec: { targetRefs: [{ kind: 'Service', name: 'a' }], ...spec }, ...verdict });
 const timeouts = (request: string, backendRequest: string, verdict: 'takes' | 'refuses') => traffic(`timeouts ${request} and ${backendRequest}`, { timeouts: { request, backendRequest } }, both(verdict));
@@ -123,6 +132,13 @@ const OTHERS: readonly SampleObject[] = [
   mesh('an authorizer of no kind', { extensionProviders: [{ name: 'a' }] }, both('refuses')),
   mesh('failOpen', { extensionProviders: [{ name: 'a', envoyExtAuthzGrpc: { ...http, failOpen: true } }] }, { zod: 'refuses', crd: 'prunes', why: 'as every unknown field' }),
   mesh('a coverage that is too low', { strict: { minimumCoverage: 0.4 } }, both('refuses')),
+  ...[{ leafLifetime: '60s', issuerLifetime: '6m', rootLifetime: '12m' }, { leafLifetime: '168h', issuerLifetime: '1008h' }, { rootActivation: 'manual', nameConstraints: false }].map((certificates) => mesh('lifetimes that fit', { certificates }, both('takes'))),
+  ...[{ leafLifetime: '9s' }, { leafLifetime: '169h' }, { leafLifetime: '1h', issuerLifetime: '5h' }, { issuerLifetime: '720h', rootLifetime: '1000h' }].map((certificates) => mesh(`lifetimes that do not fit, ${JSON.stringify(certificates)}`, { certificates }, both('refuses'))),
+  ...Object.entries(PARENTS).map(([kind, spec]) => mesh(`a CA of kind ${kind}`, { ca: { [kind]: spec } }, both('takes'))),
+  mesh('a CA of no kind', { ca: {} }, both('refuses')),
+  mesh('a CA of two kinds', { ca: { selfSigned: {}, file: PARENTS.file } }, both('refuses')),
+  mesh('a Vault whose address has a path', { ca: { vault: { ...PARENTS.vault, address: 'https://vault.test/v1' } } }, both('refuses')),
+  mesh('a file without its whole path', { ca: { file: { ...PARENTS.file, keyFile: 'tls.key' } } }, both('refuses')),
   mesh('a duration without a unit', { certificates: { leafLifetime: '24' } }, both('refuses')),
   peer('a mode', { mtls: { mode: 'STRICT' } }, both('takes')),
   peer('a mode that is none', { mtls: { mode: 'MUTUAL' } }, both('refuses')),
@@ -145,6 +161,15 @@ const OTHERS: readonly SampleObject[] = [
   { name: 'an application that others could reach', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', inbound: [{ port: 1, protocol: 'http', app: '0.0.0.0:80' }] }, ...both('refuses') },
   { name: 'a TCP listener without its service', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', outbound: [{ protocol: 'tcp', listen: '127.0.0.1:80' }] }, ...onlyZod('structural schemas have no alternatives of objects') },
   { name: 'expected calls', kind: 'ExpectedGraph', spec: { edges: [{ from: { serviceAccount: 'a' }, to: { service: 'b' } }] }, ...both('takes') },
+  federated('by its host name', { bundleEndpointProfile: { type: 'https_web' } }, both('takes')),
+  federated('by its SPIFFE ID', { bundleEndpointProfile: { type: 'https_spiffe', endpointSPIFFEID: 'spiffe://other.test/e' }, trustDomainBundle: '{}' }, both('takes')),
+  federated('by a SPIFFE ID without a bundle', { bundleEndpointProfile: { type: 'https_spiffe', endpointSPIFFEID: 'spiffe://other.test/e' } }, both('refuses')),
+  federated('by no SPIFFE ID', { bundleEndpointProfile: { type: 'https_spiffe' }, trustDomainBundle: '{}' }, both('refuses')),
+  federated('by both', { bundleEndpointProfile: { type: 'https_web', endpointSPIFFEID: 'spiffe://other.test/e' } }, both('refuses')),
+  federated('by a SPIFFE ID of a third', { bundleEndpointProfile: { type: 'https_spiffe', endpointSPIFFEID: 'spiffe://other.test.evil/e' }, trustDomainBundle: '{}' }, both('refuses')),
+  federated('without encryption', { bundleEndpointURL: 'http://other.test/', bundleEndpointProfile: { type: 'https_web' } }, both('refuses')),
+  { name: 'users of the Workload API', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', workloadApi: { uids: [1000] } }, ...both('takes') },
+  { name: 'unknown users of the Workload API', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', workloadApi: { uids: [65534] } }, ...both('refuses') },
   { name: 'a name with a dot', kind: 'ExpectedGraph', spec: { edges: [] }, metadata: { name: 'a.b' }, ...both('refuses') },
   { name: 'a name that is too long', kind: 'ExpectedGraph', spec: { edges: [] }, metadata: { name: 'a'.repeat(64) }, ...both('refuses') },
 ];
@@ -154,5 +179,5 @@ export const SAMPLES: readonly SampleObject[] = [...POLICIES, ...TRAFFIC, ...OTH
 
 /** The whole object of a sample. */
 export function objectOf({ kind, spec, metadata }: SampleObject): Record<string, unknown> {
-  return { apiVersion: API_VERSION, kind, metadata: { name: 'sample', ...(kind === 'Mesh' ? {} : { namespace: 'shop' }), ...metadata }, spec };
+  return { apiVersion: API_VERSION, kind, metadata: { name: 'sample', ...(KINDS[kind].namespaced ? { namespace: 'shop' } : {}), ...metadata }, spec };
 }

@@ -1,33 +1,16 @@
 import { KINDS, parseResource } from '@sallyport/shared/resources';
-import { execFile, spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { objectOf, SAMPLES } from './crd-objects.ts';
 import { crdFiles } from './crds.ts';
+import { BUILD_MS, buildGoProgram } from './go-program.ts';
 
 const FOLDER = join(import.meta.dirname, 'crdcheck');
-/** A build from nothing downloads modules. */
-const BUILD_MS = 420_000;
 
 interface Verdicts {
   readonly crds: readonly { readonly name: string; readonly problems: readonly string[] }[];
   readonly objects: readonly { readonly problems: readonly string[]; readonly pruned: readonly string[]; readonly stored: { readonly spec: Record<string, unknown> } }[];
-}
-
-/** The checker's binary, kept by the hash of its sources outside of the clone; or why it cannot be had. */
-async function build(): Promise<{ readonly path: string } | { readonly missing: string }> {
-  if (spawnSync('go', ['version']).status !== 0) return { missing: 'Go is not installed (https://go.dev/dl)' };
-  const hash = createHash('sha256');
-  for (const file of ['main.go', 'go.mod', 'go.sum']) hash.update(readFileSync(join(FOLDER, file)));
-  const path = join(tmpdir(), `sallyport-crdcheck-${hash.digest('hex').slice(0, 16)}`);
-  if (existsSync(path)) return { path };
-  // Not the blocking form: a build from nothing takes longer than vitest waits for a sign of life.
-  return await promisify(execFile)('go', ['build', '-o', path, '.'], { cwd: FOLDER, timeout: BUILD_MS })
-    .then(() => ({ path }), (error: unknown) => ({ missing: `go build failed, which needs the Go module proxy once: ${error instanceof Error ? error.message : 'unknown'}` }));
 }
 
 function ask(path: string, crds: readonly string[], objects: readonly object[]): Verdicts {
@@ -60,7 +43,7 @@ describe('the code of the Kubernetes API server', () => {
   let binary = '';
 
   beforeAll(async () => {
-    const built = await build();
+    const built = await buildGoProgram(FOLDER);
     if ('missing' in built) {
       if (process.env['CI'] === 'true') throw new Error(`the CRDs cannot be checked: ${built.missing}`);
       console.warn(`\nSKIPPED: the CRDs are not checked by the API server's own code. ${built.missing}\n`);

@@ -36,6 +36,7 @@ const COLUMNS: Readonly<Record<Kind, readonly Column[]>> = {
   RequestAuthentication: [column('Issuer', '.spec.jwtRules[0].issuer')],
   TrafficPolicy: [column('Services', '.spec.targetRefs[*].name')],
   ExpectedGraph: [],
+  FederatedTrustDomain: [column('Trust-Domain', '.spec.trustDomain'), column('Profile', '.spec.bundleEndpointProfile.type')],
 };
 const COMMON: readonly Column[] = [
   column('Accepted', '.status.conditions[?(@.type=="Accepted")].status'),

@@ -95,4 +95,12 @@ spec:
     to: {service: payments, port: 80}
     description: customers pay
 `,
+  FederatedTrustDomain: `apiVersion: sallyport.dev/v1alpha1
+kind: FederatedTrustDomain
+metadata: {name: partner}
+spec:
+  trustDomain: partner.example
+  bundleEndpointURL: https://spiffe.partner.example/
+  bundleEndpointProfile: {type: https_web}
+`,
 };

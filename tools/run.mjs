@@ -13,7 +13,11 @@ const COMMANDS = {
   'test:interop': { prepare: [ensureInstall, ensureGenerated], script: 'tools/interop.ts', args: (rest) => rest },
   generate: { prepare: [ensureInstall], script: 'tools/generate.ts', args: (rest) => rest },
   'bench:policy': { prepare: [ensureInstall], script: 'bench/policy/main.ts', args: (rest) => rest },
+  'bench:dataplane': { prepare: [ensureInstall], script: 'bench/dataplane/main.ts', args: (rest) => rest },
   'bench:wire': { prepare: [ensureInstall], script: 'bench/wire/main.ts', args: (rest) => rest },
+  'bench:pki': { prepare: [ensureInstall], script: 'bench/pki/main.ts', args: (rest) => rest },
+  'bench:identity': { prepare: [ensureInstall], script: 'bench/identity/main.ts', args: (rest) => rest },
+  'fuzz:pki': { prepare: [ensureInstall], script: 'tools/fuzz-pki.ts', args: (rest) => rest },
   cli: { prepare: [ensureInstall], script: 'apps/operator/src/cli/main.ts', args: (rest) => rest },
 };
 

@@ -17,6 +17,23 @@ it('reads the environment with its defaults, ignoring variables it does not know
   expect(readConfiguration({ ...good, SALLYPORT_OTHER: 'x' })).toMatchObject({ proxy: 'node-a', role: 'node', joinTokenFile: null, adminPort: 0, reportInterval: 2000, logLevel: 'info' });
 });
 
+it('reads where calls are told, and tells nobody by default', () => {
+  expect(readConfiguration(good).telemetry).toEqual({ accessLog: 'off', accessLogSample: 1, otlp: null, traceSample: 0.01 });
+  const told = { OTEL_EXPORTER_OTLP_ENDPOINT: 'https://otel.example:4318/base', SALLYPORT_OTLP_HEADERS_FILE: '/h', OTEL_EXPORTER_OTLP_CERTIFICATE: '/c', SALLYPORT_TRACE_SAMPLE: '1', SALLYPORT_ACCESS_LOG: '/var/log/a', SALLYPORT_ACCESS_LOG_SAMPLE: '0.5' };
+  expect(readConfiguration({ ...good, ...told }).telemetry).toEqual({ accessLog: '/var/log/a', accessLogSample: 0.5, traceSample: 1, otlp: { endpoint: new URL('https://otel.example:4318/base'), headersFile: '/h', certificateFile: '/c' } });
+});
+
+it.each([
+  ['SALLYPORT_ACCESS_LOG', 'relative/path', 'must be off, stdout or an absolute path'],
+  ['SALLYPORT_ACCESS_LOG_SAMPLE', '1.5', 'must be a number from 0 to 1'],
+  ['SALLYPORT_TRACE_SAMPLE', 'often', 'must be a number from 0 to 1'],
+  ['OTEL_EXPORTER_OTLP_ENDPOINT', 'grpc://x', 'must be an http:// or https:// URL'],
+  ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://user:sesame@x', 'must have no name, password, query or fragment'],
+])('refuses %s=%s and never repeats a secret', (name, value, message) => {
+  expect(() => readConfiguration({ ...good, [name]: value })).toThrow(`${name}: ${message}`);
+  expect(() => readConfiguration({ ...good, [name]: value })).not.toThrow(/sesame/);
+});
+
 it('names every variable that is wrong, on one line', () => {
   const broken = { ...good, SALLYPORT_ROLE: 'gateway', SALLYPORT_JOIN_URL: 'http://127.0.0.1', SALLYPORT_STATE_DIR: '' };
   expect(() => readConfiguration(broken)).toThrow(/^cannot start: [^\n]*SALLYPORT_ROLE: [^\n]*SALLYPORT_JOIN_URL: must be an https[^\n]*SALLYPORT_STATE_DIR is not set$/);

@@ -14,7 +14,31 @@ export interface ProxyConfig {
   readonly stateDir: string;
   readonly adminPort: number;
   readonly reportInterval: number;
+  /** Path of the socket at which applications find the Workload API; null: it is not served. */
+  readonly workloadApi: string | null;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  readonly telemetry: TelemetryConfig;
+}
+
+/** Where calls are told beyond metrics and reports (docs/telemetry.md). */
+interface TelemetryConfig {
+  /** `off`, `stdout` or the path of a file. */
+  readonly accessLog: string;
+  /** Share of the allowed calls in the access log; all others are always in it. */
+  readonly accessLogSample: number;
+  /** Null when spans are exported to nobody. */
+  readonly otlp: OtlpConfig | null;
+  /** Share of the traces that begin here which have spans. */
+  readonly traceSample: number;
+}
+
+export interface OtlpConfig {
+  /** Base URL; `v1/traces` is appended. */
+  readonly endpoint: URL;
+  /** Lines of `name: value`; read again for each batch. */
+  readonly headersFile: string | null;
+  /** PEM roots for an https endpoint; null for those that Node trusts. */
+  readonly certificateFile: string | null;
 }
 
 /** Raised for an environment that cannot be used; the message names each variable and what it must be. */
@@ -23,7 +47,16 @@ class InvalidConfigurationError extends Error {
 }
 
 const operatorUrl = z.url({ protocol: /^https$/, error: 'must be an https:// URL' }).transform((text) => new URL(text));
+/** SPIFFE Workload Endpoint §3: `unix:///absolute/path`; `tcp` is not served, because nobody can be identified over it. */
+const unixSocket = z.string().max(120).regex(/^unix:\/\/\/[^?#\0]+$/, 'must be unix:///absolute/path').transform((text) => text.slice('unix://'.length));
 const filePath = z.string().min(1).max(4096);
+const share = z.coerce.number('must be a number from 0 to 1').min(0, 'must be a number from 0 to 1').max(1, 'must be a number from 0 to 1');
+const accessLog = filePath.refine((text) => text === 'off' || text === 'stdout' || text.startsWith('/'), 'must be off, stdout or an absolute path');
+/** A name and password in it would be in error messages. */
+const otlpUrl = z
+  .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
+  .transform((text) => new URL(text))
+  .refine((url) => url.username === '' && url.password === '' && url.search === '' && url.hash === '', 'must have no name, password, query or fragment; put secrets into SALLYPORT_OTLP_HEADERS_FILE');
 
 const environment = z.object({
   SALLYPORT_PROXY: dnsLabel,
@@ -35,12 +68,19 @@ const environment = z.object({
   SALLYPORT_BOOTSTRAP_BUNDLE_FILE: filePath,
   SALLYPORT_STATE_DIR: filePath,
   SALLYPORT_ADMIN_PORT: z.coerce.number().int().min(0).max(65_535).default(0),
+  SALLYPORT_WORKLOAD_API_LISTEN: unixSocket.optional(),
   SALLYPORT_REPORT_INTERVAL: duration.default('2s'),
   SALLYPORT_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  SALLYPORT_ACCESS_LOG: accessLog.default('off'),
+  SALLYPORT_ACCESS_LOG_SAMPLE: share.default(1),
+  SALLYPORT_TRACE_SAMPLE: share.default(0.01),
+  OTEL_EXPORTER_OTLP_ENDPOINT: otlpUrl.optional(),
+  OTEL_EXPORTER_OTLP_CERTIFICATE: filePath.optional(),
+  SALLYPORT_OTLP_HEADERS_FILE: filePath.optional(),
 });
 
 /**
- * Reads the `SALLYPORT_*` variables.
+ * Reads the `SALLYPORT_*` variables, and those of OpenTelemetry that say where spans go.
  *
  * @throws InvalidConfigurationError on one line, naming every variable that is missing or wrong
  */
@@ -64,8 +104,20 @@ export function readConfiguration(env: Readonly<Record<string, string | undefine
     stateDir: e.SALLYPORT_STATE_DIR,
     adminPort: e.SALLYPORT_ADMIN_PORT,
     reportInterval: Math.max(100, durationMs(e.SALLYPORT_REPORT_INTERVAL)),
+    workloadApi: e.SALLYPORT_WORKLOAD_API_LISTEN ?? null,
     logLevel: e.SALLYPORT_LOG_LEVEL,
+    telemetry: telemetryOf(e),
   });
+}
+
+function telemetryOf(e: z.output<typeof environment>): TelemetryConfig {
+  const endpoint = e.OTEL_EXPORTER_OTLP_ENDPOINT ?? null;
+  return {
+    accessLog: e.SALLYPORT_ACCESS_LOG,
+    accessLogSample: e.SALLYPORT_ACCESS_LOG_SAMPLE,
+    traceSample: e.SALLYPORT_TRACE_SAMPLE,
+    otlp: endpoint && { endpoint, headersFile: e.SALLYPORT_OTLP_HEADERS_FILE ?? null, certificateFile: e.OTEL_EXPORTER_OTLP_CERTIFICATE ?? null },
+  };
 }
 
 function describe(issue: z.core.$ZodIssue, given: Readonly<Record<string, string | undefined>>): string {

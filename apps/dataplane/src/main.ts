@@ -44,6 +44,8 @@ async function run(): Promise<void> {
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  // How log rotation says that it moved the file.
+  process.on('SIGHUP', () => proxy.reopenLogs());
   await proxy.start();
 }
 

@@ -44,7 +44,7 @@ describe('two proxies', () => {
     expect(answer).toMatchObject({ status: 200, body: 'hello from /orders/17?x=1' });
     expect(seen[0]?.headers['x-forwarded-client-cert']).toBe(`By=${workloadUri('pay', 'api')};URI=${workloadUri('shop', 'web')}`);
     expect(seen[0]?.headers).not.toHaveProperty('x-sallyport-forged');
-    expect(seen[0]?.headers['traceparent']).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/);
+    expect(seen[0]?.headers['traceparent']).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-02$/);
     const inbound = (await mesh.flows('b')).find((flow) => flow.count > 0);
     expect(inbound).toMatchObject({
       reporter: 'b', side: 'inbound', source: { principal: workloadUri('shop', 'web'), ip: '127.0.0.1' },
@@ -200,7 +200,7 @@ describe('configuration', () => {
     expect(mesh.operator.reattests).toContain('b');
     const metrics = await call({ host: '127.0.0.1', port: restarted.adminPort, path: '/metrics' });
     expect(metrics.body).toMatch(/sallyport_proxy_config_age_seconds \d/);
-    expect(metrics.body).toContain('sallyport_proxy_requests_total{side="inbound",namespace="pay",workload="api"');
+    expect(metrics.body).toContain('sallyport_proxy_requests_total{side="inbound",source="",namespace="pay",workload="api"');
   });
 
   it('keeps the machine key and the configuration from others', async () => {

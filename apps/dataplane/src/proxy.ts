@@ -11,15 +11,18 @@ import { OutboundHttp } from './http/outbound.ts';
 import { Identities } from './identity/identities.ts';
 import { prepareStateDirectory } from './identity/state-dir.ts';
 import { inboundHandler } from './listener/inbound-sniffed.ts';
+import { LIMITS, type Limits } from './listener/limits.ts';
 import { Listeners } from './listener/listeners.ts';
 import { InboundTcp } from './tcp/inbound.ts';
 import { OutboundTcp } from './tcp/outbound.ts';
 import { type AdminServer, startAdmin } from './telemetry/admin.ts';
 import { FlowCounter } from './telemetry/flow-counter.ts';
+import { Outlets } from './telemetry/outlets.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
-import { Recorder } from './telemetry/recorder.ts';
+import type { Recorder } from './telemetry/recorder.ts';
 import { Reporter } from './telemetry/reporter.ts';
+import { WorkloadEndpoint } from './workload-api/endpoint.ts';
 
 /** The operator speaks at least every 10 s; three times that is silence. */
 const STREAM_IDLE_MS = 30_000;
@@ -48,6 +51,8 @@ export class Proxy {
   readonly #tunnels: HboneClient;
   readonly #reporter: Reporter;
   readonly #metrics: Metrics;
+  readonly #outlets: Outlets;
+  readonly #workloadApi: WorkloadEndpoint | null;
   #stream: ConfigStream | null = null;
   #running: Running | null = null;
   #admin: AdminServer | null = null;
@@ -55,24 +60,28 @@ export class Proxy {
   #stopping = false;
 
   /** @throws Error naming the file when the state directory or the bootstrap bundle cannot be used */
-  constructor(config: ProxyConfig, log: Log) {
+  constructor(config: ProxyConfig, log: Log, limits: Limits = LIMITS) {
     this.#config = config;
     this.#log = log;
     prepareStateDirectory(config.stateDir);
     this.#identities = new Identities(config, log);
     this.#link = new OperatorLink(config.streamUrl, config.trustDomain, this.#identities.own);
+    this.#workloadApi = config.workloadApi === null ? null : new WorkloadEndpoint(config.workloadApi, this.#identities, () => this.#running?.snapshot ?? null, log);
     this.#saved = new SavedConfigFile(config.stateDir);
+    this.#outlets = new Outlets(config, log);
     const counter = new FlowCounter(config.proxy);
     this.#metrics = new Metrics({
       configAge: () => this.#configAge(),
       svids: () => this.#identities.held(),
       pendingReports: () => this.#reporter.pending,
+      reportGaps: () => this.#reporter.gaps,
       intercepting: () => this.#listeners.intercepting,
       tunnels: () => ({ inbound: this.#listeners.tunnels, outbound: this.#tunnels.open }),
+      more: this.#outlets.written,
     });
-    const recorder = new Recorder(counter, this.#metrics, log);
+    const recorder = this.#outlets.recorder(counter, this.#metrics);
     this.#tunnels = new HboneClient(log);
-    this.#listeners = this.#createListeners(recorder);
+    this.#listeners = this.#createListeners(recorder, limits);
     this.#reporter = new Reporter({
       link: this.#link,
       counter,
@@ -105,6 +114,7 @@ export class Proxy {
     const { adminPort, proxy, role } = this.#config;
     this.#admin = await startAdmin(adminPort, { unready: () => this.unready(), metrics: this.#metrics, config: () => this.#dump() });
     this.#log.info({ role, adminPort: this.#admin.port }, 'proxy started');
+    await this.#workloadApi?.listen();
     this.#identities.start(this.#link);
     const initial = await this.#useSaved();
     const stream = new ConfigStream({
@@ -118,6 +128,12 @@ export class Proxy {
     this.#stream = stream;
     stream.start();
     this.#reporter.start();
+    this.#outlets.start();
+  }
+
+  /** Opens files anew that were moved away. */
+  reopenLogs(): void {
+    this.#outlets.reopen();
   }
 
   /** Stops accepting, finishes what is in flight (at most 5 s), delivers the last report and ends. */
@@ -126,18 +142,19 @@ export class Proxy {
     await this.#stream?.stop();
     await this.#listeners.close(DRAIN_MS);
     await this.#tunnels.close(TUNNELS_END_MS);
-    await this.#reporter.stop(LAST_REPORT_MS);
+    await Promise.all([this.#reporter.stop(LAST_REPORT_MS), this.#outlets.stop(LAST_REPORT_MS)]);
     await this.#identities.stop();
     this.#link.close();
     this.#authorizers.close();
+    this.#workloadApi?.close();
     this.#admin?.close();
     this.#log.info('proxy stopped');
   }
 
-  #createListeners(recorder: Recorder): Listeners {
+  #createListeners(recorder: Recorder, limits: Limits): Listeners {
     return new Listeners({
-      trustDomain: this.#config.trustDomain,
       recorder,
+      limits,
       log: this.#log,
       credentialsOf: (workload) => this.#identities.credentialsOf(workload),
       createHandler: (target) => inboundHandler(target, recorder, (of) => new InboundHttp(of, recorder, this.#authorizers), (of) => new InboundTcp(of, recorder, this.#authorizers)),
@@ -181,13 +198,14 @@ export class Proxy {
     this.#identities.serve([...(this.#running?.snapshot.workloads ?? []), ...snapshot.workloads]);
     try {
       const prepared = await this.#listeners.prepare(snapshot);
-      this.#identities.bundle.replace(snapshot.roots);
+      this.#identities.trust.update(snapshot.trust);
       this.#running = { set, snapshot, confirmedAt };
       this.#authorizers.update(snapshot.mesh);
       prepared.commit();
     } finally {
       this.#identities.serve(this.#running?.snapshot.workloads ?? []);
     }
+    this.#workloadApi?.changed();
     this.#save();
   }
 

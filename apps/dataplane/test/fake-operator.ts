@@ -1,11 +1,11 @@
-import { createHash, createPublicKey, randomBytes, verify, X509Certificate } from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPairSync, randomBytes, verify, X509Certificate } from 'node:crypto';
 import http2, { type Http2SecureServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { z } from 'zod';
 import { canonicalJson, operatorSpiffeId, proxySpiffeId } from '@sallyport/shared/mesh';
-import { readCsr } from '@sallyport/shared/pki';
-import { ackRequest, challengeRequest, configDelta, type ConfigEntry, joinRequest, reattestRequest, reportRequest, type ReportRequest, setHashInput, subscribeRequest, svidRequest } from '@sallyport/shared/push';
+import { type JwtAuthority, readCsr, signJwtSvid } from '@sallyport/shared/pki';
+import { ackRequest, challengeRequest, configDelta, type ConfigEntry, joinRequest, jwtRequest, reattestRequest, reportRequest, type ReportRequest, setHashInput, subscribeRequest, svidRequest } from '@sallyport/shared/push';
 import { TestCa, TRUST_DOMAIN } from './certificates.ts';
 
 type Ack = z.infer<typeof ackRequest>;
@@ -29,6 +29,7 @@ class Refusal extends Error {
 /** The operator's side of the push protocol, by its schemas, over real TLS and HTTP/2, with a store in memory. */
 export class FakeOperator {
   readonly ca = new TestCa();
+  readonly #jwt = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   readonly tokens = new Map<string, string>();
   readonly acks: { proxy: string; ack: Ack }[] = [];
   /** Accepted reports, deduplicated by (epoch, seq) as the real operator does. */
@@ -192,6 +193,7 @@ export class FakeOperator {
       return undefined;
     }
     if (path === '/v1/svid') return this.#onSvid(body, caller, proxy);
+    if (path === '/v1/jwt') return this.#onJwt(body, proxy);
     if (path !== '/v1/report') throw new Refusal(404, 'no such path');
     return this.#onReport(stream, body);
   }
@@ -202,6 +204,21 @@ export class FakeOperator {
     const entry = this.#config.get(proxy)?.get(`workload/${workload.namespace}/${workload.name}`);
     if (entry?.type !== 'workload') throw new Refusal(403, 'not yours');
     return this.#issue(csr, entry.value.spiffeId);
+  }
+
+  /** What proxies need to know of the key that signs JWT-SVIDs. */
+  get jwtKey(): JwtAuthority {
+    const { kty, crv, x, y } = this.#jwt.publicKey.export({ format: 'jwk' });
+    return { kid: 'k1', jwk: { kty: String(kty), crv: String(crv), x: String(x), y: String(y) } };
+  }
+
+  #onJwt(body: unknown, proxy: string): unknown {
+    const { workload, audience } = jwtRequest.parse(body);
+    const entry = this.#config.get(proxy)?.get(`workload/${workload.namespace}/${workload.name}`);
+    if (entry?.type !== 'workload') throw new Refusal(403, 'not yours');
+    const iat = Math.floor(Date.now() / 1000);
+    const token = signJwtSvid({ sub: entry.value.spiffeId, aud: audience, iat, exp: iat + 300 }, 'k1', this.#jwt.privateKey);
+    return { token, expiresAt: (iat + 300) * 1000 };
   }
 
   #onReport(stream: ServerHttp2Stream, body: unknown): unknown {

@@ -9,6 +9,7 @@ import type { Flow, PortProtocol, ShadowCount } from '@sallyport/shared/mesh';
 import { type ConfigEntry, readKeySet, type ReportRequest } from '@sallyport/shared/push';
 import { API_VERSION, KINDS, type Workload } from '@sallyport/shared/resources';
 import type { ProxyConfig } from '../src/config.ts';
+import { LIMITS, type Limits } from '../src/listener/limits.ts';
 import { Proxy } from '../src/proxy.ts';
 import { TRUST_DOMAIN, workloadUri } from './certificates.ts';
 import { FakeOperator } from './fake-operator.ts';
@@ -33,6 +34,8 @@ export class TestMesh {
   readonly operator: FakeOperator;
   readonly directory = mkdtempSync(join(tmpdir(), 'dataplane-'));
   readonly logs: Record<string, unknown>[] = [];
+  /** What proxies that start from now on are told beside the defaults. */
+  telemetry: Partial<ProxyConfig['telemetry']> = {};
   readonly #proxies = new Map<string, Proxy>();
   readonly #closers: (() => void)[] = [];
 
@@ -60,15 +63,17 @@ export class TestMesh {
     const joinTokenFile = join(this.directory, `${name}.token`);
     const stateDir = join(this.directory, name);
     const { joinUrl, streamUrl } = this.operator;
-    return { proxy: name, role: 'node', trustDomain: TRUST_DOMAIN, joinUrl, streamUrl, joinTokenFile, bootstrapBundleFile, stateDir, adminPort: 0, reportInterval: 100, logLevel: 'debug' };
+    const telemetry = { accessLog: 'off', accessLogSample: 1, otlp: null, traceSample: 0, ...this.telemetry } as const;
+    const workloadApi = join(this.directory, `${name}.workload-api`);
+    return { proxy: name, role: 'node', trustDomain: TRUST_DOMAIN, joinUrl, streamUrl, joinTokenFile, bootstrapBundleFile, stateDir, adminPort: 0, reportInterval: 100, workloadApi, logLevel: 'debug', telemetry };
   }
 
   /** Starts a proxy; its token is made unless the state directory knows it already. */
-  async proxy(name: string): Promise<Proxy> {
+  async proxy(name: string, limits: Partial<Limits> = {}): Promise<Proxy> {
     const config = this.config(name);
     if (!this.#proxies.has(name)) writeFileSync(join(this.directory, `${name}.token`), this.operator.token(name));
     const write = (line: string) => void this.logs.push(JSON.parse(line) as Record<string, unknown>);
-    const proxy = new Proxy(config, pino({ level: 'debug', base: { proxy: name } }, { write }));
+    const proxy = new Proxy(config, pino({ level: 'debug', base: { proxy: name } }, { write }), { ...LIMITS, ...limits });
     this.#proxies.set(name, proxy);
     await proxy.start();
     return proxy;
@@ -88,9 +93,9 @@ export class TestMesh {
   }
 
   /** An HTTP application on a Unix socket; returns its address for a Workload. */
-  async app(listener: RequestListener): Promise<string> {
+  async app(listener: RequestListener, options: http.ServerOptions = {}): Promise<string> {
     const path = join(this.directory, `app-${this.#closers.length}.sock`);
-    const server = http.createServer(listener);
+    const server = http.createServer(options, listener);
     await new Promise<void>((resolve) => server.listen(path, resolve));
     this.#closers.push(() => {
       server.close();
@@ -155,7 +160,7 @@ export function countOf(flows: readonly Flow[], match: (flow: Flow) => boolean):
 export function baseEntries(root: string): Entries {
   return new Map<string, ConfigEntry>([
     ['mesh', { type: 'mesh', value: KINDS.Mesh.schema.parse({ apiVersion: API_VERSION, kind: 'Mesh', metadata: { name: 'default' }, spec: { trustDomain: TRUST_DOMAIN } }) }],
-    ['bundle', { type: 'bundle', value: { trustDomain: TRUST_DOMAIN, roots: [root] } }],
+    ['bundle', { type: 'bundle', value: { trustDomain: TRUST_DOMAIN, roots: [root], jwtKeys: [] } }],
   ]);
 }
 

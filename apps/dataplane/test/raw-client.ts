@@ -8,8 +8,10 @@ export class RawClient {
   closed = false;
   error: string | undefined;
 
-  constructor(to: number | string) {
-    this.socket = typeof to === 'number' ? net.connect(to, '127.0.0.1') : net.connect(to);
+  /** @param to a port, the path of a socket, or a socket that is connecting */
+  constructor(to: number | string | net.Socket) {
+    if (typeof to === 'object') this.socket = to;
+    else this.socket = typeof to === 'number' ? net.connect(to, '127.0.0.1') : net.connect(to);
     this.socket.on('data', (chunk: Buffer) => {
       this.text += chunk.toString('latin1');
     });

@@ -1,5 +1,6 @@
 import { isTrustDomain } from '@sallyport/shared/mesh';
 import { z } from 'zod';
+import type { WebCertificate } from './federation/endpoint.ts';
 
 const portNumber = z.coerce.number().int().min(0).max(65535);
 
@@ -8,21 +9,29 @@ const environment = z.object({
   SALLYPORT_API_PORT: portNumber.default(8470),
   SALLYPORT_JOIN_PORT: portNumber.default(8471),
   SALLYPORT_STREAM_PORT: portNumber.default(8472),
+  SALLYPORT_BUNDLE_PORT: portNumber.optional(),
+  SALLYPORT_BUNDLE_CERT_FILE: z.string().min(1).optional(),
+  SALLYPORT_BUNDLE_KEY_FILE: z.string().min(1).optional(),
   SALLYPORT_HOST: z.string().default('127.0.0.1'),
   SALLYPORT_STATE_DIR: z.string().min(1),
+  SALLYPORT_KEK_FILE: z.string().min(1).optional(),
   SALLYPORT_TRUST_DOMAIN: z.string().refine(isTrustDomain, 'must be a SPIFFE trust domain').default('cluster.local'),
   SALLYPORT_ADMIN_USERNAME: z.string().min(1).max(64).default('admin'),
   SALLYPORT_ADMIN_PASSWORD: z.string().min(12, 'must have at least 12 characters').max(256),
   SALLYPORT_RETENTION_DAYS: z.coerce.number().int().min(1).max(3650).default(365),
   SALLYPORT_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
-});
+}).refine((e) => (e.SALLYPORT_BUNDLE_CERT_FILE === undefined) === (e.SALLYPORT_BUNDLE_KEY_FILE === undefined), { path: ['SALLYPORT_BUNDLE_KEY_FILE'], message: 'goes with SALLYPORT_BUNDLE_CERT_FILE: set both or none' });
 
 /** The operator's configuration, checked once and frozen. Ports of 0 mean any free one. */
 export interface Config {
   readonly databaseUrl: string;
   readonly host: string;
   readonly ports: { readonly api: number; readonly join: number; readonly stream: number };
+  /** Where other trust domains fetch our bundle; null: nowhere. */
+  readonly bundleEndpoint: { readonly port: number; readonly web: WebCertificate | null } | null;
   readonly stateDir: string;
+  /** The key under which private keys are wrapped; null for one that is made beside them. */
+  readonly kekFile: string | null;
   readonly trustDomain: string;
   readonly admin: { readonly username: string; readonly password: string };
   readonly retentionDays: number;
@@ -45,10 +54,16 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     databaseUrl: e.DATABASE_URL,
     host: e.SALLYPORT_HOST,
     ports: { api: e.SALLYPORT_API_PORT, join: e.SALLYPORT_JOIN_PORT, stream: e.SALLYPORT_STREAM_PORT },
+    bundleEndpoint: e.SALLYPORT_BUNDLE_PORT === undefined ? null : { port: e.SALLYPORT_BUNDLE_PORT, web: webOf(e.SALLYPORT_BUNDLE_CERT_FILE, e.SALLYPORT_BUNDLE_KEY_FILE) },
     stateDir: e.SALLYPORT_STATE_DIR,
+    kekFile: e.SALLYPORT_KEK_FILE ?? null,
     trustDomain: e.SALLYPORT_TRUST_DOMAIN,
     admin: { username: e.SALLYPORT_ADMIN_USERNAME, password: e.SALLYPORT_ADMIN_PASSWORD },
     retentionDays: e.SALLYPORT_RETENTION_DAYS,
     logLevel: e.SALLYPORT_LOG_LEVEL,
   });
+}
+
+function webOf(certificateFile: string | undefined, keyFile: string | undefined): WebCertificate | null {
+  return certificateFile === undefined || keyFile === undefined ? null : { certificateFile, keyFile };
 }

@@ -1,17 +1,24 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { pino, type Logger } from 'pino';
 import { createApi, listenApi } from './api/server.ts';
 import { Events } from './api/events.ts';
 import { Authority } from './ca/authority.ts';
+import { BundleAcks } from './ca/bundle-acks.ts';
+import { CaStore } from './ca/ca-store.ts';
+import { CaController } from './ca/controller.ts';
 import { openEvidenceKey } from './ca/evidence-key.ts';
 import { Issuance } from './ca/issuance.ts';
+import { JwtIssuer } from './ca/jwt.ts';
+import { KeyFiles } from './ca/key-files.ts';
+import type { TakenStep } from './ca/rotation.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
 import { reconcileDetections } from './controllers/signals.ts';
 import { StatusController } from './controllers/status.ts';
 import { StrictStepper } from './controllers/strict-step.ts';
-import { AuditChain, auditWrites } from './history/audit.ts';
+import { FederationController, type FederationOptions } from './federation/controller.ts';
+import { appendAudit, auditChain, auditWrites } from './history/audit.ts';
+import { CertificateLedger, certificateChain } from './history/certificates.ts';
 import { pruneTelemetry } from './history/flows.ts';
+import { laggingProxies } from './history/proxies.ts';
 import { ensureUser } from './history/users.ts';
 import { JwksController } from './jwks/controller.ts';
 import { meshOf } from './observe/mesh-state.ts';
@@ -20,15 +27,18 @@ import { startProxyPorts } from './push/ports.ts';
 import { PushHub } from './push/hub.ts';
 import type { World } from './push/snapshot.ts';
 import { ResourceCache } from './store/cache.ts';
-import { openDatabase } from './store/postgres/client.ts';
+import { type Database, openDatabase } from './store/postgres/client.ts';
 import { migrate } from './store/postgres/migrate.ts';
 import { PostgresStore } from './store/postgres/store.ts';
 import { ChangeFeed } from './store/postgres/watch.ts';
+import type { SpiffeBundle } from '@sallyport/shared/pki';
 import { durationMs, type Workload } from '@sallyport/shared/resources';
 import { repeat } from './schedule.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
+/** identity-pki.md §5: how often others ask for our bundle. */
+const REFRESH_HINT_S = 300;
 
 /** The store and what reads it. */
 async function openStore(config: Config, log: Logger) {
@@ -48,13 +58,16 @@ function message(error: unknown): string {
   return error instanceof Error ? error.message : 'unknown';
 }
 
-function worldReader(config: Config, cache: ResourceCache, authority: Authority, jwks: JwksController) {
+function worldReader(config: Config, cache: ResourceCache, { authority, jwks, jwt, federation }: { authority: Authority; jwks: JwksController; jwt: JwtIssuer; federation: FederationController }) {
   return (): { world: World; version: string } => ({
     version: cache.revision,
     world: {
       mesh: meshOf(cache, config.trustDomain),
       trustDomain: config.trustDomain,
       roots: authority.roots(),
+      bundleSequence: authority.document.sequence,
+      jwtKeys: jwt.keys,
+      federated: federation.bundles,
       workloads: cache.all('Workload'),
       services: cache.all('Service'),
       authorizationPolicies: cache.all('AuthorizationPolicy'),
@@ -66,6 +79,19 @@ function worldReader(config: Config, cache: ResourceCache, authority: Authority,
   });
 }
 
+/** Keys of issuers and bundles of other trust domains, as they were known before a restart. */
+async function startFetching({ trustDomain }: Config, common: Omit<FederationOptions, 'mesh'>): Promise<{ jwks: JwksController; federation: FederationController }> {
+  const jwks = new JwksController({ ...common, trustDomain });
+  const federation = new FederationController({ ...common, mesh: () => meshOf(common.cache, trustDomain).spec });
+  await Promise.all([jwks.start(), federation.start()]);
+  return { jwks, federation };
+}
+
+/** Our bundle for other trust domains. Both numbers only grow, and one of them does with every change. */
+function ownBundle(authority: Authority, jwt: JwtIssuer): SpiffeBundle {
+  return { roots: authority.roots(), jwtKeys: jwt.keys, sequence: authority.document.sequence + jwt.sequence, refreshHint: REFRESH_HINT_S };
+}
+
 function servingProxies(cache: ResourceCache): string[] {
   return [...new Set(cache.all('Workload').flatMap((workload) => workload.spec.proxy ?? []))].sort();
 }
@@ -75,8 +101,8 @@ function findWorkload(cache: ResourceCache, namespace: string, name: string): Wo
 }
 
 /** What runs on a clock. @returns what stops each */
-function startJobs(parts: { sources: StrictSources; stepper: StrictStepper; jwks: JwksController; events: Events; config: Config; log: Logger }): (() => Promise<void>)[] {
-  const { sources, stepper, jwks, events, config, log } = parts;
+function startJobs(parts: { sources: StrictSources; stepper: StrictStepper; jwks: JwksController; federation: FederationController; rotate: () => Promise<void>; events: Events; config: Config; log: Logger }): (() => Promise<void>)[] {
+  const { sources, stepper, jwks, federation, rotate, events, config, log } = parts;
   const detect = async () => {
     if (await reconcileDetections(sources)) events.publish('signals');
   };
@@ -84,11 +110,11 @@ function startJobs(parts: { sources: StrictSources; stepper: StrictStepper; jwks
     const removed = await pruneTelemetry(sources.database, new Date(sources.now() - config.retentionDays * DAY));
     if (removed > 0) log.info({ removed }, 'old telemetry pruned');
   };
-  return [repeat('keys', 1_000, () => jwks.tick(), log), repeat('strict steps', 1_000, () => stepper.tick(), log), repeat('signals', 5_000, detect, log), repeat('retention', HOUR, prune, log)];
+  return [repeat('certificate authority', 1_000, rotate, log), repeat('keys', 1_000, () => jwks.tick(), log), repeat('federation', 1_000, () => federation.tick(), log), repeat('strict steps', 1_000, () => stepper.tick(), log), repeat('signals', 5_000, detect, log), repeat('retention', HOUR, prune, log)];
 }
 
 /** Who has to know what changed. */
-function followChanges({ cache, hub, jwks, status, events }: { cache: ResourceCache; hub: PushHub; jwks: JwksController; status: StatusController; events: Events }): void {
+function followChanges({ cache, hub, keys, authority, status, events }: { cache: ResourceCache; hub: PushHub; keys: readonly (JwksController | JwtIssuer | FederationController)[]; authority: Authority; status: StatusController; events: Events }): void {
   cache.onChange(() => {
     hub.changed();
     status.changed();
@@ -98,39 +124,68 @@ function followChanges({ cache, hub, jwks, status, events }: { cache: ResourceCa
     status.changed();
     events.publish('proxies');
   });
-  jwks.onChange(() => {
+  for (const source of keys) {
+    source.onChange(() => {
+      hub.changed();
+      status.changed();
+    });
+  }
+  authority.onChange(() => {
     hub.changed();
     status.changed();
+    events.publish('ca');
   });
   status.changed();
+}
+
+/** The CA with its first root, its succession, and what issues from it. */
+async function openCa({ config, ca, files, database, cache, log }: { config: Config; ca: CaStore; files: KeyFiles; database: Database; cache: ResourceCache; log: Logger }) {
+  const now = Date.now;
+  const { trustDomain } = config;
+  const mesh = () => meshOf(cache, trustDomain).spec;
+  const record = (steps: readonly TakenStep[]) => {
+    const event = { actor: 'operator', via: 'system', action: 'rotate-ca', resource: `CertificateAuthority/${trustDomain}`, before: null, after: { steps } } as const;
+    return database.$transaction((transaction) => appendAudit(transaction, event, now()));
+  };
+  const lagging = (sequence: number) => laggingProxies(database, sequence, now());
+  const controller = new CaController({ store: ca, mesh, lagging, federated: () => config.bundleEndpoint !== null, record, now, log });
+  await controller.tick();
+  const ledger = new CertificateLedger(database);
+  await ledger.chainEarlier();
+  const authority = new Authority({ store: ca, now });
+  const jwt = await JwtIssuer.open(files, now);
+  const lifetime = () => durationMs(mesh().certificates.leafLifetime);
+  const workload = (namespace: string, name: string) => findWorkload(cache, namespace, name);
+  const issuance = new Issuance({ authority, database, ledger, workload, trustDomain, lifetime, withheld: () => controller.withheld, jwt, now });
+  return { authority, controller, issuance, jwt };
 }
 
 /** Composition root: the only place that chooses adapters and ties rooms together. */
 async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
   const now = Date.now;
-  const authority = new Authority({ directory: config.stateDir, trustDomain: config.trustDomain, now });
-  writeFileSync(join(config.stateDir, 'bundle.pem'), authority.roots().join(''), { mode: 0o644 });
+  const files = new KeyFiles(config.stateDir, config.kekFile);
+  const ca = CaStore.open(files, config.trustDomain, now());
   const { database, feed, store, cache } = await openStore(config, log);
-  const leafLifetime = () => durationMs(meshOf(cache, config.trustDomain).spec.certificates.leafLifetime);
-  const issuance = new Issuance({ authority, database, workload: (ns, name) => findWorkload(cache, ns, name), trustDomain: config.trustDomain, lifetime: leafLifetime, now });
-  const jwks = new JwksController({ cache, database, trustDomain: config.trustDomain, now, random: Math.random, log });
-  await jwks.start();
-  const hub = new PushHub({ world: worldReader(config, cache, authority, jwks), proxies: () => servingProxies(cache), now });
+  const { authority, controller, issuance, jwt } = await openCa({ config, ca, files, database, cache, log });
+  const { jwks, federation } = await startFetching(config, { cache, database, now, random: Math.random, log });
+  const hub = new PushHub({ world: worldReader(config, cache, { authority, jwks, jwt, federation }), proxies: () => servingProxies(cache), now });
   const events = new Events();
   const sources: StrictSources = { database, cache, trustDomain: config.trustDomain, now, behind: (proxies) => hub.behind(proxies) };
   const stepper = new StrictStepper({ sources, store, log, onChange: () => events.publish('steps') });
-  const status = new StatusController({ cache, store, hub, trustDomain: config.trustDomain, keys: (source) => jwks.state(source), now, log });
-  followChanges({ cache, hub, jwks, status, events });
-  const ports = await startProxyPorts({ config, authority, issuance, hub, database, now, leafLifetime, onReport: () => events.publish('telemetry'), log });
-  const api = createApi({ ...sources, store, authority, hub, stepper, events, log, auditChain: new AuditChain(database), evidenceKey: openEvidenceKey(config.stateDir), ready: () => true });
+  const status = new StatusController({ cache, store, hub, trustDomain: config.trustDomain, keys: (source) => jwks.state(source), ca: () => controller.condition, federation: (object) => federation.state(object), now, log });
+  followChanges({ cache, hub, keys: [jwks, jwt, federation], authority, status, events });
+  const acks = new BundleAcks(hub, database);
+  const ports = await startProxyPorts({ config, authority, issuance, hub, database, bundle: () => ownBundle(authority, jwt), now, onReport: () => events.publish('telemetry'), log });
+  const api = createApi({ ...sources, store, authority, ca: controller, issuance, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: certificateChain(database), evidenceKey: openEvidenceKey(files), ready: () => true });
   const http = await listenApi(api, config.host, config.ports.api);
-  const jobs = startJobs({ sources, stepper, jwks, events, config, log });
-  log.info({ api: http.port, join: ports.joinPort, stream: ports.streamPort, trustDomain: config.trustDomain }, 'operator ready');
+  const jobs = startJobs({ sources, stepper, jwks, federation, rotate: () => acks.keep().then(() => controller.tick()).then(() => jwt.tick()), events, config, log });
+  log.info({ api: http.port, join: ports.joinPort, stream: ports.streamPort, bundle: ports.bundlePort, trustDomain: config.trustDomain }, 'operator ready');
   return async () => {
-    await Promise.all([...jobs.map((stop) => stop()), jwks.close()]);
+    await Promise.all([...jobs.map((stop) => stop()), jwks.close(), federation.close()]);
     await Promise.all([http.close(), ports.close()]);
     status.close();
     hub.close();
+    controller.close();
     await Promise.all([cache.close(), feed.close()]);
     await database.$disconnect();
   };

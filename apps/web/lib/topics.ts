@@ -5,6 +5,7 @@ const VIEWS: ReadonlyMap<string, readonly string[]> = new Map(Object.entries({
   signals: ['/signals', '/overview', '/denies'],
   proxies: ['/proxies', '/overview', '/certificates', '/resources'],
   steps: ['/namespaces'],
+  ca: ['/ca', '/certificates'],
 }));
 
 /** True when an event on `topic` may have changed the view at `path` (below `/api/v1`). Unknown topics touch nothing. */

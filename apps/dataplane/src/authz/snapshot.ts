@@ -7,6 +7,7 @@ import { prepareAuthentication, type WorkloadAuthentication } from '../authn/aut
 import type { KeyRing } from '../authn/key-ring.ts';
 import { keyRings } from '../authn/key-rings.ts';
 import { type ConfigProblem, type ConfigSet, RefusedConfigError } from '../config-stream/config-set.ts';
+import type { TrustUpdate } from '../identity/trust.ts';
 
 /** One workload that this proxy serves, with its policy ready to be asked. */
 export interface ServedWorkload {
@@ -25,7 +26,7 @@ export interface ServedWorkload {
 export interface Snapshot {
   readonly version: string;
   readonly mesh: MeshSpec;
-  readonly roots: readonly string[];
+  readonly trust: TrustUpdate;
   readonly workloads: readonly ServedWorkload[];
   /** By `namespace/name`. */
   readonly services: ReadonlyMap<string, ServiceConfig>;
@@ -35,7 +36,7 @@ export interface Snapshot {
 
 interface Sorted {
   readonly mesh: MeshSpec;
-  readonly roots: readonly string[];
+  readonly trust: TrustUpdate;
   readonly workloads: readonly Extract<ConfigEntry, { type: 'workload' }>['value'][];
   readonly services: readonly ServiceConfig[];
   readonly authorizationPolicies: readonly AuthorizationPolicy[];
@@ -65,7 +66,7 @@ export function compileSnapshot(set: ConfigSet, version: string, trustDomain: st
   }
   if (problems.length > 0) throw new RefusedConfigError(problems);
   const services = new Map(sorted.services.map((service) => [`${service.namespace}/${service.name}`, service]));
-  return { version, mesh: sorted.mesh, roots: sorted.roots, workloads, services, traffic };
+  return { version, mesh: sorted.mesh, trust: sorted.trust, workloads, services, traffic };
 }
 
 function sort(set: ConfigSet, trustDomain: string): Sorted {
@@ -75,10 +76,13 @@ function sort(set: ConfigSet, trustDomain: string): Sorted {
   if (!mesh) throw refuse('mesh', 'is missing');
   if (mesh.trustDomain !== trustDomain) throw refuse('mesh', `has trust domain ${mesh.trustDomain}; this proxy belongs to ${trustDomain}`);
   if (!bundle) throw refuse('bundle', 'is missing');
-  checkBundle(bundle, trustDomain);
+  if (bundle.trustDomain !== trustDomain) throw refuse('bundle', `is of trust domain ${bundle.trustDomain}`);
+  const foreign = entries.flatMap((entry) => (entry.type === 'federation' ? [entry.value] : []));
+  checkRoots('bundle', bundle.roots);
+  for (const { trustDomain: name, roots } of foreign) checkRoots(`federation/${name}`, roots);
   return {
     mesh,
-    roots: bundle.roots,
+    trust: { roots: bundle.roots, jwtKeys: bundle.jwtKeys, federated: new Map(foreign.map((each) => [each.trustDomain, each])), denylist: mesh.denylist },
     workloads: entries.flatMap((entry) => (entry.type === 'workload' ? [entry.value] : [])),
     services: entries.flatMap((entry) => (entry.type === 'service' ? [entry.value] : [])),
     authorizationPolicies: entries.flatMap((entry) => (entry.type === 'authz' ? [entry.value] : [])),
@@ -102,15 +106,14 @@ function trafficByService(policies: Sorted['trafficPolicies'], problems: ConfigP
   return ruled;
 }
 
-function checkBundle(bundle: { readonly trustDomain: string; readonly roots: readonly string[] }, trustDomain: string): void {
-  if (bundle.trustDomain !== trustDomain) throw refuse('bundle', `is of trust domain ${bundle.trustDomain}`);
-  if (bundle.roots.length === 0) throw refuse('bundle', 'has no root: nobody could be trusted');
-  for (const root of bundle.roots) {
+function checkRoots(entry: string, roots: readonly string[]): void {
+  if (roots.length === 0) throw refuse(entry, 'has no root: nobody could be trusted');
+  for (const root of roots) {
     try {
       // Parsing is the check: a root that OpenSSL cannot read would break every handshake.
       if (!new X509Certificate(root).ca) throw new Error('not a CA');
     } catch {
-      throw refuse('bundle', 'has a root that is not a readable CA certificate');
+      throw refuse(entry, 'has a root that is not a readable CA certificate');
     }
   }
 }

@@ -89,6 +89,7 @@ export function hashesOf(set: ConfigSet): Record<string, string> {
 
 function nameOf(entry: ConfigEntry): string {
   if (entry.type === 'mesh' || entry.type === 'bundle') return entry.type;
+  if (entry.type === 'federation') return `federation/${entry.value.trustDomain}`;
   if (entry.type === 'jwks') return `jwks/${sha256(entry.value.source)}`;
   if (entry.type === 'service') return `service/${path(entry.value)}`;
   if (entry.type === 'traffic') return `traffic/${path(entry.value.resource.metadata)}`;

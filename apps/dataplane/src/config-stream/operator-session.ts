@@ -30,7 +30,7 @@ export class PushFailure extends Error {
 export async function connectOperator(url: URL, context: tls.SecureContext, trustDomain: string): Promise<ClientHttp2Session> {
   const socket = await openTls(url, context);
   try {
-    expectIdentity(socket, operatorSpiffeId(trustDomain));
+    expectIdentity(socket, operatorSpiffeId(trustDomain), null);
   } catch (error) {
     socket.destroy();
     throw new Error(`${url.host} is not the operator: ${(error as Error).message}`, { cause: error });

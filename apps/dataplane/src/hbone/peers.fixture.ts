@@ -3,12 +3,12 @@ import { pino } from 'pino';
 import type { ServedWorkload } from '../authz/snapshot.ts';
 import { type TestCa, TRUST_DOMAIN, workloadUri } from '../../test/certificates.ts';
 import { freePort } from '../../test/mesh.ts';
-import { Credentials, TrustBundle } from '../identity/credentials.ts';
+import { testRecorder } from '../../test/recorder.ts';
+import { Credentials } from '../identity/credentials.ts';
+import { TrustBundle } from '../identity/trust.ts';
 import type { LinkUser } from '../link/link.ts';
+import { LIMITS } from '../listener/limits.ts';
 import type { PeerConnection } from '../listener/inbound-port.ts';
-import { FlowCounter } from '../telemetry/flow-counter.ts';
-import { Metrics } from '../telemetry/metrics.ts';
-import { Recorder } from '../telemetry/recorder.ts';
 import { HboneServer, type TunnelledPort } from './server.ts';
 
 /** What the tests' server takes streams for. */
@@ -18,7 +18,7 @@ export const CLIENT = workloadUri('shop', 'web');
 
 /** Credentials as a renewal would have installed them. */
 export function credentialsOf(ca: TestCa, spiffeId: string): Credentials {
-  const bundle = new TrustBundle();
+  const bundle = new TrustBundle(TRUST_DOMAIN);
   bundle.replace([ca.root]);
   const held = new Credentials(spiffeId, bundle);
   renew(held, ca);
@@ -40,14 +40,12 @@ export interface TestServer {
 export async function startServer(ca: TestCa, accept: (connection: PeerConnection) => void): Promise<TestServer> {
   const logs: Record<string, unknown>[] = [];
   const log = pino({}, { write: (line: string) => void logs.push(JSON.parse(line) as Record<string, unknown>) });
-  const none = { connections: 0, streams: 0 };
-  const metrics = new Metrics({ configAge: () => null, svids: () => [], pendingReports: () => 0, intercepting: () => ({ intact: null, broken: false }), tunnels: () => ({ inbound: none, outbound: none }) });
-  const recorder = new Recorder(new FlowCounter('test'), metrics, log);
+  const recorder = testRecorder(log);
   const plaintextOnly: TunnelledPort = { takesVerified: false, accept };
   const ports = new Map<string, TunnelledPort>([['127.0.0.7:8080', { takesVerified: true, accept }], ['127.0.0.7:9090', plaintextOnly]]);
   const workload = { namespace: 'pay', name: 'db', serviceByPort: new Map<number, string>() } as unknown as ServedWorkload;
   const port = await freePort();
-  const server = new HboneServer({ host: AUTHORITY.address, port }, { workload, credentials: credentialsOf(ca, SERVER), ports }, { trustDomain: TRUST_DOMAIN, recorder });
+  const server = new HboneServer({ host: AUTHORITY.address, port }, { workload, credentials: credentialsOf(ca, SERVER), ports }, { recorder, limits: LIMITS });
   await server.server.listen();
   server.server.open();
   return { server, port, logs };

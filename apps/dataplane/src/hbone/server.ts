@@ -5,6 +5,7 @@ import { SocketLink } from '../link/socket-link.ts';
 import type { InetAddress } from '../listener/address.ts';
 import { GatedServer } from '../listener/gated-server.ts';
 import { inboundFacts, type PeerConnection } from '../listener/inbound-port.ts';
+import { type LimitName, type Limits, Shares } from '../listener/limits.ts';
 import { retirement } from '../listener/retirement.ts';
 import { plainIp, TlsPeers } from '../listener/tls-peers.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
@@ -12,8 +13,6 @@ import { ERROR, field, type MessageHead } from '../wire/index.ts';
 import { HboneStream } from './stream.ts';
 import { type StreamOwner, Tunnel, type TunnelStream } from './tunnel.ts';
 
-/** Streams of all peers of a workload together, as its ports limit connections. */
-const MAX_STREAMS = 8_192;
 const OK = [field(':status', '200')];
 
 /** A port of the workload, where streams go. */
@@ -31,8 +30,8 @@ export interface HboneTarget {
 }
 
 export interface HboneServerOptions {
-  readonly trustDomain: string;
   readonly recorder: Recorder;
+  readonly limits: Limits;
 }
 
 /** Where other proxies reach a workload by HBONE: mutual TLS only, and each stream leads to one of its ports. */
@@ -42,21 +41,27 @@ export class HboneServer {
   readonly #peers: TlsPeers;
   readonly #tunnels = new Set<Tunnel>();
   readonly #recorder: Recorder;
+  readonly #limits: Limits;
+  readonly #connectionShares: Shares;
+  readonly #streamShares: Shares;
   #target: HboneTarget;
   #streams = 0;
 
-  constructor(address: InetAddress, target: HboneTarget, { trustDomain, recorder }: HboneServerOptions) {
+  constructor(address: InetAddress, target: HboneTarget, { recorder, limits }: HboneServerOptions) {
     this.#port = address.port;
     this.#target = target;
     this.#recorder = recorder;
+    this.#limits = limits;
+    this.#connectionShares = new Shares(limits.connectionsOfPeer);
+    this.#streamShares = new Shares(limits.streamsOfPeer);
     this.#peers = new TlsPeers(target.credentials, {
-      trustDomain,
+      handshake: limits.handshake,
       alpn: ['h2'],
       verified: (socket, principal, ip) => this.#serve(socket, principal, ip),
       refused: (ip, reason) => this.#refused(ip, reason),
     });
     // Bytes that are no TLS end in a failed handshake: there is no mode in which this port takes plaintext.
-    this.server = new GatedServer(address, (raw) => {
+    this.server = new GatedServer(address, { ...limits, refused: (limit) => recorder.connectionRefused(limit) }, (raw) => {
       if (!this.#peers.secure(raw)) raw.destroy();
     });
   }
@@ -92,10 +97,17 @@ export class HboneServer {
   }
 
   #serve(socket: TLSSocket, principal: string, ip: string): void {
+    if (!this.#connectionShares.take(principal)) {
+      this.#recorder.connectionRefused('identity');
+      return void socket.destroy();
+    }
     const peer = { principal, ip, localIp: plainIp(socket.localAddress), retireAt: retirement() };
     const tunnel: Tunnel = new Tunnel(new SocketLink(socket), 'server', { retireAt: peer.retireAt, idle: Number.POSITIVE_INFINITY }, {
       onStream: (stream, head) => this.#connect(tunnel, stream, head, peer),
-      onClosed: () => this.#tunnels.delete(tunnel),
+      onClosed: () => {
+        this.#tunnels.delete(tunnel);
+        this.#connectionShares.give(principal);
+      },
     });
     this.#tunnels.add(tunnel);
   }
@@ -104,21 +116,33 @@ export class HboneServer {
    * One CONNECT: its owner when it leads somewhere. Headers say nothing here: who calls is who holds the certificate,
    * whatever `forwarded` or `baggage` claim.
    */
-  #connect(tunnel: Tunnel, stream: TunnelStream, head: MessageHead, peer: Omit<PeerConnection, 'link'>): StreamOwner | null {
+  #connect(tunnel: Tunnel, stream: TunnelStream, head: MessageHead, peer: Omit<PeerConnection, 'link'> & { readonly principal: string }): StreamOwner | null {
     // RFC 9110 §9.3.6: a tunnel is a CONNECT; one with :protocol (RFC 8441) is another thing.
     if (head.method !== 'CONNECT' || head.protocol !== '') return refuse(tunnel, stream, 405);
     const port = this.#target.ports.get(head.authority);
     if (!port) return refuse(tunnel, stream, 404);
     if (!port.takesVerified) return refuse(tunnel, stream, 403);
-    if (this.#streams >= MAX_STREAMS) return refuse(tunnel, stream, 503);
-    this.#streams += 1;
+    const limit = this.#admit(peer.principal);
+    if (limit !== null) {
+      this.#recorder.connectionRefused(limit);
+      return refuse(tunnel, stream, 503);
+    }
     const link = new HboneStream(tunnel, stream, () => {
       this.#streams -= 1;
+      this.#streamShares.give(peer.principal);
     });
     stream.owner = link;
     tunnel.connection.respond(stream, OK, false);
     port.accept({ ...peer, link });
     return link;
+  }
+
+  /** Takes room for a stream; else says what there is too much of. */
+  #admit(principal: string): LimitName | null {
+    if (this.#streams >= this.#limits.streams) return 'streams';
+    if (!this.#streamShares.take(principal)) return 'streams-of-identity';
+    this.#streams += 1;
+    return null;
   }
 
   #refused(ip: string, reason: string): void {

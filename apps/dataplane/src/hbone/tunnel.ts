@@ -1,4 +1,5 @@
 import type { Link, LinkUser } from '../link/link.ts';
+import { flushSoon, type Sender } from '../link/turn.ts';
 import { Connection, ERROR, type MessageHead, type Options, type Stream } from '../wire/index.ts';
 
 /** What each stream may hold that its reader did not take yet, in each direction. */
@@ -33,17 +34,8 @@ export interface TunnelLimits {
   readonly idle: number;
 }
 
-/** Tunnels that have something to send since the last turn of the event loop. */
-let dirty: Tunnel[] = [];
-
-function flushDirty(): void {
-  const tunnels = dirty;
-  dirty = [];
-  for (const tunnel of tunnels) tunnel.flush();
-}
-
 /** One HTTP/2 connection over one verified TLS connection: all frames of an event-loop turn leave in one write. */
-export class Tunnel implements LinkUser {
+export class Tunnel implements LinkUser, Sender {
   readonly link: Link;
   readonly connection: Connection<StreamOwner>;
   readonly #hooks: TunnelHooks;
@@ -139,7 +131,7 @@ export class Tunnel implements LinkUser {
     this.#leave();
   }
 
-  /** Sends what waits, as long as the peer takes it. For this module alone. */
+  /** Sends what waits, as long as the peer takes it. */
   flush(): void {
     this.#scheduled = false;
     if (this.#blocked || this.link.destroyed) return;
@@ -153,12 +145,10 @@ export class Tunnel implements LinkUser {
     if (end) stream.owner?.onData(NOTHING, true);
   }
 
-  /** The check phase follows the one in which all sockets that had something were read. */
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    if (dirty.length === 0) setImmediate(flushDirty);
-    dirty.push(this);
+    flushSoon(this);
   }
 
   #second(): void {

@@ -86,8 +86,8 @@ export interface Downstream {
   /** A piece of the answer's body. False when the writer should wait for `onDrain`. */
   write(data: Buffer): boolean;
   end(trailers: Trailers | null, removal: Removal): void;
-  /** Ends the call so that the caller cannot take what it has for complete. */
-  abort(): void;
+  /** Ends the call so that the caller cannot take what it has for complete. `code` says why where there are codes for it, RFC 9113 §7. */
+  abort(code?: number): void;
   /** After `respond` with 101 (or 200 to an extended CONNECT): the bytes of the connection, and those that came already. */
   switchProtocol(): { readonly link: Link; readonly rest: Buffer };
 }

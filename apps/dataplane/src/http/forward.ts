@@ -1,7 +1,8 @@
 import type { Link } from '../link/link.ts';
 import { ReplayBuffer } from '../traffic/replay.ts';
-import { compileRemoval, type Removal } from '../wire/index.ts';
+import { compileRemoval, ERROR, type Removal } from '../wire/index.ts';
 import type { Downstream, DownstreamUser, Edits, RequestMessage, ResponseMessage, Trailers, Upstream, UpstreamPool, UpstreamUser } from './exchange.ts';
+import { H2Failure } from './h2-outgoing.ts';
 import type { MirrorCopy } from './mirror-copy.ts';
 
 /** By trailers nobody states an identity or a verdict: some would read them as if they were headers. */
@@ -172,7 +173,7 @@ class Forwarding implements UpstreamUser {
     if (this.#over) return;
     if (this.#answered) {
       // A body that stops short must not look complete to whoever reads it.
-      this.#call.abort();
+      this.#call.abort(codeFor(error));
       return this.#finish('answered', error);
     }
     this.#stopTimer();
@@ -228,6 +229,14 @@ class Forwarding implements UpstreamUser {
     if (this.#hasBody && !this.#requestEnded) this.#plan.copy?.stop();
     this.#user.finished({ kind, error, received: this.#received, sent: this.#sent });
   }
+}
+
+/**
+ * What the caller is told of an answer that broke off. A service that cancels says so to gRPC's clients (RFC 9113 §7 CANCEL);
+ * every other code is about our own connection to it, and REFUSED_STREAM would be a lie after an answer began.
+ */
+function codeFor(error: Error): number {
+  return error instanceof H2Failure && error.code === ERROR.CANCEL ? ERROR.CANCEL : ERROR.INTERNAL_ERROR;
 }
 
 /** What the caller's side tells. */

@@ -81,10 +81,10 @@ export class H2Call implements Downstream {
     this.#finish();
   }
 
-  abort(): void {
+  abort(code: number = ERROR.INTERNAL_ERROR): void {
     this.#done = true;
     this.#body.drop();
-    this.#carrier.connection.reset(this.#stream, ERROR.INTERNAL_ERROR);
+    this.#carrier.connection.reset(this.#stream, code);
   }
 
   switchProtocol(): { readonly link: Link; readonly rest: Buffer } {

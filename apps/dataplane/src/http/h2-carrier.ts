@@ -1,4 +1,5 @@
 import type { Link, LinkUser } from '../link/link.ts';
+import { flushSoon, type Sender } from '../link/turn.ts';
 import { follow, forget, type Ticking } from './sweeper.ts';
 import { Connection, ERROR, type Handler, type Options } from '../wire/index.ts';
 
@@ -14,15 +15,6 @@ export const WITH_CALLERS: Patience = { head: 10, idle: 300, silence: 60, ping: 
 /** gRPC's servers close connections that ask for a sign of life more often than every five minutes (gRFC A8). */
 export const WITH_APPLICATIONS: Patience = { head: 10, idle: 90, silence: 330, ping: 20 };
 
-/** Carriers with output, for one callback a turn. */
-let dirty: { flush(): void }[] = [];
-
-function flushDirty(): void {
-  const carriers = dirty;
-  dirty = [];
-  for (const carrier of carriers) carrier.flush();
-}
-
 /** What a carrier tells besides what the connection does. */
 export interface CarrierUser<T> extends Omit<Handler<T>, 'onOutput' | 'onClosed'> {
   /** The other side's settings came. */
@@ -34,7 +26,7 @@ export interface CarrierUser<T> extends Omit<Handler<T>, 'onOutput' | 'onClosed'
 }
 
 /** Binds an HTTP/2 connection to a link: what a turn gives leaves in one piece, and whoever is silent or slow is not waited for. */
-export class Carrier<T> implements LinkUser, Ticking {
+export class Carrier<T> implements LinkUser, Sender, Ticking {
   readonly link: Link;
   readonly connection: Connection<T>;
   /** How often bytes were handed to the link. */
@@ -171,8 +163,7 @@ export class Carrier<T> implements LinkUser, Ticking {
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    if (dirty.length === 0) setImmediate(flushDirty);
-    dirty.push(this);
+    flushSoon(this);
   }
 
   #over(code: number, reason: string): void {

@@ -3,12 +3,13 @@ import type { Link } from '../link/link.ts';
 import { type Connection, ERROR, type Field, type MessageHead, type Removal, type Stream } from '../wire/index.ts';
 import type { Trailers, Upstream, UpstreamUser } from './exchange.ts';
 import { H2Body } from './h2-body.ts';
+import { isIdempotent } from './idempotent.ts';
 import { type Answered, H2Response } from './h2-message.ts';
 
 const NOTHING = Buffer.alloc(0);
 
 /** A call that the other side took back, or that broke with its connection. */
-class H2Failure extends Error {
+export class H2Failure extends Error {
   override readonly name = 'H2Failure';
   /** RFC 9113 §7. */
   readonly code: number;
@@ -160,7 +161,13 @@ export class OutgoingCall implements Upstream {
     // RFC 9113 §8.1: after a complete answer a reset without error only asks for no more of the request: "Clients MUST NOT discard responses as a result".
     if (this.#stream?.remoteEnded === true) return;
     const left = this.#carriage !== null && this.#carriage.flushes > this.#openedAt;
-    this.fail(new H2Failure(code, reason), !this.#answered && (retryable || !left));
+    this.fail(new H2Failure(code, reason), !this.#answered && (retryable || !left || this.#wasStale(code)));
+  }
+
+  /** A connection that carried other calls may have been closed just before it was used: what HTTP/1 forgives is forgiven here. */
+  #wasStale(code: number): boolean {
+    const closed = this.#carriage?.connection.closed === true && code === ERROR.NO_ERROR;
+    return closed && this.#stream !== null && this.#stream.id > 1 && this.headOnly && isIdempotent(this.#to.method);
   }
 
   fail(error: Error, untouched: boolean): void {

@@ -6,6 +6,8 @@ import { Carrier, type CarrierUser, WITH_CALLERS } from './h2-carrier.ts';
 
 /** RFC 9113 §6.5.2 recommends 100 at least. */
 const MAX_STREAMS = 250;
+/** In seconds. Whoever takes nothing of an answer for this long does not read it, as with HTTP/1 (http1-server.ts). */
+const READER_S = 300;
 
 /** Whoever serves the calls of a connection. */
 export interface H2ServerUser {
@@ -25,7 +27,7 @@ export class H2Server implements CarrierUser<H2Call> {
 
   constructor(link: Link, user: H2ServerUser, maxStreams: number = MAX_STREAMS) {
     this.#user = user;
-    this.#carrier = new Carrier<H2Call>(link, { role: 'server', maxStreams, extendedConnect: true }, this, WITH_CALLERS);
+    this.#carrier = new Carrier<H2Call>(link, { role: 'server', maxStreams, extendedConnect: true, readerPatience: READER_S }, this, WITH_CALLERS);
   }
 
   /** Begins to read. */

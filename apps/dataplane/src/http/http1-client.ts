@@ -18,6 +18,8 @@ export interface ClientUser {
   free(client: Http1Client): void;
   /** It carries nothing any more. Comes once. */
   gone(client: Http1Client): void;
+  /** A failure of this program itself; the connection and its call are broken. */
+  readonly defect: (error: unknown) => void;
 }
 
 /** One connection to an upstream, which carries one call at a time. RFC 9112 §9.3. */
@@ -32,6 +34,7 @@ export class Http1Client implements LinkUser, OutgoingCarrier, Ticking {
   #used = false;
   #linkPaused = false;
   #over = false;
+  #ended = false;
   #age = 0;
   #quiet = 0;
 
@@ -113,11 +116,12 @@ export class Http1Client implements LinkUser, OutgoingCarrier, Ticking {
     try {
       this.#reader.receive(chunk);
     } catch (error) {
-      this.#fail(error as Error);
+      this.#broken(error);
     }
   }
 
   onEnd(): void {
+    this.#ended = true;
     if (this.#call === null) return this.destroy();
     this.#guarded(() => this.#reader.end());
   }
@@ -131,7 +135,7 @@ export class Http1Client implements LinkUser, OutgoingCarrier, Ticking {
     if (this.#over) return;
     if (this.#call === null) return this.#leave();
     // Only an end in good order ends a body without a length; otherwise what was read before may still be complete.
-    if (error !== null && this.#untilClose) return this.#fail(error);
+    if (this.#untilClose && (error !== null || !this.#ended)) return this.#fail(error ?? new Error('the connection broke'));
     this.#guarded(() => this.#reader.end());
     if (this.#call !== null && this.#call.reading) this.#fail(error ?? new Error('the connection was closed'));
   }
@@ -179,6 +183,11 @@ export class Http1Client implements LinkUser, OutgoingCarrier, Ticking {
     else this.#user.free(this);
   }
 
+  #broken(error: unknown): void {
+    this.#user.defect(error);
+    this.#fail(error as Error);
+  }
+
   /** A connection that ends before anything came is no answer at all. */
   #refuse(reason: string): void {
     this.#fail(this.#call?.touched === true ? new InvalidAnswer(reason) : new Error('the connection was closed'));
@@ -210,7 +219,7 @@ export class Http1Client implements LinkUser, OutgoingCarrier, Ticking {
     try {
       act();
     } catch (error) {
-      this.#fail(error as Error);
+      this.#broken(error);
     }
   }
 }

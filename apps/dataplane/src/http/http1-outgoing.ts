@@ -1,9 +1,7 @@
 import type { Link } from '../link/link.ts';
 import { CHUNK_END, chunkStart, LAST_CHUNK, lastChunk, type Removal } from '../wire/index.ts';
 import type { Edits, RequestMessage, ResponseMessage, Trailers, Upstream, UpstreamUser } from './exchange.ts';
-
-/** RFC 9110 §9.2.2: methods that may be sent again when it is not known whether the first one was taken. */
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+import { isIdempotent } from './idempotent.ts';
 
 /** The connection under a call. */
 export interface OutgoingCarrier {
@@ -127,7 +125,7 @@ export class Http1Outgoing implements Upstream {
   /** A connection that was kept may have been closed just before it was used; nobody else's failure is forgiven. */
   #untouched(): boolean {
     if (this.#carrier === null) return true;
-    return this.#reused && !this.touched && !this.#body && IDEMPOTENT.has(this.method);
+    return this.#reused && !this.touched && !this.#body && isIdempotent(this.method);
   }
 
   #write(data: Buffer): boolean {

@@ -148,6 +148,7 @@ describe('a pool', () => {
     header: () => null, fields: () => [], toHttp1: () => Buffer.from(HEAD), toHttp2: () => [], withFields: () => request(method),
   });
   const sockets: net.Socket[] = [];
+  const failed = (error: unknown) => told.push(String(error));
 
   beforeEach(() => {
     sockets.length = 0;
@@ -183,7 +184,7 @@ describe('a pool', () => {
   }
 
   it('keeps a connection for 30 s, and none that is too old, and none after its retirement', async () => {
-    const pool = new Http1Pool(dial);
+    const pool = new Http1Pool(dial, failed);
     expect([await ask(pool), await ask(pool)]).toEqual(['ok', 'ok']);
     seconds(29);
     expect([await ask(pool), sockets.length, pool.load]).toEqual(['ok', 1, 0]);
@@ -201,7 +202,7 @@ describe('a pool', () => {
 
   it('gives up an answer of which nothing comes for 300 s', async () => {
     upstream = (socket) => void sockets.push(socket);
-    const pool = new Http1Pool(dial);
+    const pool = new Http1Pool(dial, failed);
     const asked = ask(pool);
     await until('the request', () => {
       sockets[0]?.resume();
@@ -216,7 +217,7 @@ describe('a pool', () => {
     const pool = new Http1Pool(() => {
       dials += 1;
       return dials === 1 ? Promise.reject(new Error('refused')) : dial();
-    });
+    }, failed);
     expect(await Promise.all([ask(pool), ask(pool)])).toEqual(['refused, untouched', 'ok']);
   });
 
@@ -225,7 +226,7 @@ describe('a pool', () => {
     const pool = new Http1Pool(() => {
       dials += 1;
       return new Promise(() => undefined);
-    });
+    }, failed);
     const asked = Array.from({ length: 4_097 }, () => ask(pool));
     expect(await asked[4_096]).toBe('too many calls wait for a connection, untouched');
     expect([dials, pool.load]).toEqual([512, 4_096]);

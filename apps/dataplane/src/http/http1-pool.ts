@@ -17,10 +17,15 @@ export class Http1Pool implements UpstreamPool, ClientUser {
   #dialing = 0;
   #load = 0;
   #retired = false;
+  readonly defect: (error: unknown) => void;
 
-  /** @param dial makes a connection that is ready for the first byte; its error reaches a call that waits for it */
-  constructor(dial: () => Promise<Link>) {
+  /**
+   * @param dial makes a connection that is ready for the first byte; its error reaches a call that waits for it
+   * @param defect told of a failure of this program itself
+   */
+  constructor(dial: () => Promise<Link>, defect: (error: unknown) => void) {
     this.#dial = dial;
+    this.defect = defect;
   }
 
   get load(): number {
@@ -65,7 +70,10 @@ export class Http1Pool implements UpstreamPool, ClientUser {
   }
 
   #wait(call: Http1Outgoing): void {
-    if (this.#waiting.length >= MAX_WAITING) return queueMicrotask(() => call.fail(new Error('too many calls wait for a connection')));
+    if (this.#waiting.length >= MAX_WAITING) {
+      Promise.resolve().then(() => call.fail(new Error('too many calls wait for a connection'))).catch(this.defect);
+      return;
+    }
     this.#waiting.push(call);
     this.#dialMore();
   }
@@ -76,7 +84,7 @@ export class Http1Pool implements UpstreamPool, ClientUser {
       this.#dial().then(
         (link) => this.#connected(link),
         (error: Error) => this.#unreachable(error),
-      );
+      ).catch(this.defect);
     }
   }
 

@@ -39,7 +39,7 @@ export class Http1Server implements LinkUser, CallCarrier, Ticking {
   #blocked = false;
   #closing = false;
   #over = false;
-  retiring = false;
+  #retired = false;
   /** Seconds without a byte from the caller, without room for one to it, inside of one head, and with one call. */
   #quiet = 0;
   #stuck = 0;
@@ -68,9 +68,13 @@ export class Http1Server implements LinkUser, CallCarrier, Ticking {
     return this.#call !== null;
   }
 
+  get retiring(): boolean {
+    return this.#retired || this.#link.retiring;
+  }
+
   /** Ends after the call that is open, or now when there is none. */
   retire(): void {
-    this.retiring = true;
+    this.#retired = true;
     if (this.#call === null) this.#close();
   }
 

@@ -1,20 +1,19 @@
 import type { Link } from '../link/link.ts';
 import { type InboundTarget, inboundFacts, type PeerConnection } from '../listener/inbound-port.ts';
 import type { OpenCalls } from '../tcp/open-calls.ts';
-import type { FlowFacts } from '../telemetry/flow-counter.ts';
+import type { FlowAmounts, FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
+import type { CallTrace } from '../telemetry/trace.ts';
 import { compileRemoval, type Removal } from '../wire/index.ts';
-import type { Downstream, DownstreamUser, Edits, UpstreamPool } from './exchange.ts';
+import type { Downstream, DownstreamUser, Edits, ResponseMessage, UpstreamPool } from './exchange.ts';
 import { forward, type ForwardOutcome, type ForwardUser, type Hop } from './forward.ts';
 import { InvalidAnswer } from './invalid-answer.ts';
 import type { Judge, Verdict } from './judge.ts';
 import { OwnField } from './own-field.ts';
 import { refuse } from './own-response.ts';
 import { JudgedRequest } from './question.ts';
-import { type Trace, traceOf } from './trace.ts';
+import { requestEdits } from './request-edits.ts';
 
-/** What we say about a request, and nobody else. */
-const OURS: Removal = compileRemoval(['x-forwarded-client-cert', 'traceparent'], ['x-sallyport-']);
 /** An application cannot speak in our name. */
 const ANSWER: Edits = { removal: compileRemoval([], ['x-sallyport-']), added: [] };
 
@@ -61,19 +60,22 @@ export class InboundCall implements DownstreamUser, ForwardUser {
   readonly #service: InboundService;
   readonly #peer: InboundPeer;
   readonly #call: Downstream;
-  readonly #trace: Trace;
+  readonly #trace: CallTrace;
+  readonly #startedAt = performance.now();
   readonly #judged: JudgedRequest;
   #target: InboundTarget;
   #facts: FlowFacts | null = null;
   #gone = false;
   #hop: Hop | null = null;
+  /** Of the answer; 0 before there is one. */
+  #status = 0;
   #repeated = false;
 
   constructor(service: InboundService, peer: InboundPeer, call: Downstream) {
     this.#service = service;
     this.#peer = peer;
     this.#call = call;
-    this.#trace = traceOf(call.request.header('traceparent'));
+    this.#trace = service.recorder.tracer.begin(call.request.header('traceparent'));
     this.#judged = new JudgedRequest(peer.connection, call.request, this.#trace.traceId);
     this.#target = service.target();
   }
@@ -119,10 +121,9 @@ export class InboundCall implements DownstreamUser, ForwardUser {
 
   #forward({ target, headers }: Allowed): void {
     const request = headers === null ? this.#call.request : this.#call.request.withFields(headers);
-    const clientCert = this.#peer.clientCert(this.#target.workload.spiffeId);
-    const added = clientCert === null ? [this.#trace.field] : [this.#trace.field, clientCert];
+    const edits = requestEdits(this.#trace, this.#peer.clientCert(this.#target.workload.spiffeId));
     this.#hop = { pool: this.#service.pool(this.#target), answer: ANSWER, patience: Number.POSITIVE_INFINITY };
-    forward(this.#call, { request, target, edits: { removal: OURS, added }, trailers: this.#service.trailers(this.#target), copy: null }, this.#hop, this);
+    forward(this.#call, { request, target, edits, trailers: this.#service.trailers(this.#target), copy: null }, this.#hop, this);
   }
 
   // The forwarding.
@@ -138,26 +139,27 @@ export class InboundCall implements DownstreamUser, ForwardUser {
     return this.#hop;
   }
 
-  answered(): boolean {
+  answered(response: ResponseMessage): boolean {
+    this.#status = response.status;
     return this.#mustClose();
   }
 
   finished({ kind, error, received, sent }: ForwardOutcome): void {
     const { recorder } = this.#service;
-    const { traceId } = this.#trace;
     const facts = this.#facts ?? this.#plainFacts(this.#target);
     const amounts = { count: 1, bytesReceived: received, bytesSent: sent };
-    if (kind !== 'unreachable') return recorder.record({ facts, amounts, traceId });
-    recorder.record({ facts: { ...facts, verdict: 'failed', reason: 'upstream-unreachable' }, amounts, traceId });
-    recorder.unreachable(facts, error?.message ?? '');
+    if (kind !== 'unreachable') return this.#record(facts, amounts, this.#status);
     const invalid = error instanceof InvalidAnswer;
-    refuse(this.#call, invalid ? 502 : 503, 'upstream-unreachable', `the application ${invalid ? 'gives no valid answer' : 'does not answer'}`, this.#mustClose());
+    const status = invalid ? 502 : 503;
+    this.#record({ ...facts, verdict: 'failed', reason: 'upstream-unreachable' }, amounts, status);
+    recorder.unreachable(facts, error?.message ?? '');
+    refuse(this.#call, status, 'upstream-unreachable', `the application ${invalid ? 'gives no valid answer' : 'does not answer'}`, this.#mustClose());
   }
 
   switched(client: Link, upstream: Link, bytesReceived: number, bytesSent: number): void {
-    const { recorder, switched, target } = this.#service;
+    const { switched, target } = this.#service;
     const facts = this.#facts ?? this.#plainFacts(this.#target);
-    recorder.record({ facts, amounts: { count: 1, bytesReceived, bytesSent }, traceId: this.#trace.traceId });
+    this.#record(facts, { count: 1, bytesReceived, bytesSent }, 101);
     switched.join(client, upstream, facts, this.#peer.connection.retireAt, () => this.#stillAllowed());
     // What changed while the application made up its mind was not asked about yet.
     if (target() !== this.#target) switched.recheck();
@@ -167,13 +169,17 @@ export class InboundCall implements DownstreamUser, ForwardUser {
     const { judge, target, recorder } = this.#service;
     const verdict = await judge.judge(this.#judged, target);
     if (verdict.allowed) return true;
-    recorder.record({ facts: this.#denied(target(), verdict), amounts: ONE, traceId: this.#trace.traceId });
+    recorder.record({ facts: this.#denied(target(), verdict), amounts: ONE, trace: { ...this.#trace, spanId: null } });
     return false;
   }
 
   #refuse(verdict: Denied): void {
-    this.#service.recorder.record({ facts: this.#denied(this.#target, verdict), amounts: ONE, traceId: this.#trace.traceId });
+    this.#record(this.#denied(this.#target, verdict), ONE, verdict.status);
     refuse(this.#call, verdict.status, verdict.reason, verdict.text, this.#mustClose(), verdict.parts);
+  }
+
+  #record(facts: FlowFacts, amounts: FlowAmounts, status: number): void {
+    this.#service.recorder.record({ facts, amounts, trace: this.#trace, startedAt: this.#startedAt, status });
   }
 
   #denied(target: InboundTarget, { reason, policy, path }: Denied): FlowFacts {

@@ -87,11 +87,12 @@ export class InboundHttp implements InboundHandler, InboundService {
   /** Handlers are made anew when a port's protocol changes, so a pool's version never does. */
   #createPool({ app, protocol }: InboundTarget): UpstreamPool {
     const dial = () => dialPlaintext(app, false);
-    return versionTo(protocol, '1.1') === 2 ? new H2Pool(dial, (error) => this.recorder.defect(error)) : new Http1Pool(dial);
+    const defect = (error: unknown) => this.recorder.defect(error);
+    return versionTo(protocol, '1.1') === 2 ? new H2Pool(dial, defect) : new Http1Pool(dial, defect);
   }
 
   #malformed({ principal, ip }: PeerConnection): void {
     const facts: FlowFacts = { ...inboundFacts(this.target(), principal, ip), verdict: 'denied', reason: 'bad-request' };
-    this.recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: null });
+    this.recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 } });
   }
 }

@@ -4,15 +4,16 @@ import type { Link } from '../link/link.ts';
 import { DialError } from '../listener/dial.ts';
 import { outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
 import type { OpenCalls } from '../tcp/open-calls.ts';
-import type { FlowFacts } from '../telemetry/flow-counter.ts';
+import type { FlowAmounts, FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
+import type { CallTrace } from '../telemetry/trace.ts';
 import type { Place } from '../traffic/breaker.ts';
 import type { CallPlan } from '../traffic/call-plan.ts';
 import type { Fault } from '../traffic/faults.ts';
 import type { Backend } from '../traffic/group.ts';
 import type { ServicePlan } from '../traffic/plan.ts';
 import type { AttemptEnd } from '../traffic/retries.ts';
-import { compileRemoval, type Removal } from '../wire/index.ts';
+import { compileRemoval } from '../wire/index.ts';
 import type { Downstream, Edits, RequestMessage, ResponseMessage, UpstreamPool } from './exchange.ts';
 import { forward, type ForwardOutcome, type ForwardUser, type Hop, PatienceError, RESERVED } from './forward.ts';
 import { grpcStatusFields } from './grpc-refusal.ts';
@@ -21,14 +22,12 @@ import { InvalidAnswer } from './invalid-answer.ts';
 import { MirrorCopy } from './mirror-copy.ts';
 import { refuse, type RefusalParts } from './own-response.ts';
 import type { EndpointPools } from './pool.ts';
+import { requestEdits } from './request-edits.ts';
 import { type Endpoint, type HttpVersion, versionTo } from './route.ts';
-import { type Trace, traceOf } from './trace.ts';
 
 const MAX_AGE_MS = 3_600_000;
 const ONE = { count: 1, bytesReceived: 0, bytesSent: 0 };
 
-/** What we say about a request, and what no workload may say. */
-const OURS: Removal = compileRemoval(['x-forwarded-client-cert', 'traceparent'], ['x-sallyport-']);
 /** A workload outside the mesh has no say about verdicts; a proxy of the mesh has. */
 const FROM_OUTSIDE: Edits = { removal: compileRemoval([], ['x-sallyport-']), added: [] };
 const FROM_MESH: Edits = { removal: compileRemoval([], []), added: [] };
@@ -54,19 +53,24 @@ export class OutboundCall implements ForwardUser {
   readonly #service: OutboundService;
   readonly #target: OutboundTarget;
   readonly #call: Downstream;
-  readonly #trace: Trace;
+  readonly #trace: CallTrace;
+  readonly #startedAt = performance.now();
   readonly #route: Route;
   readonly #plan: CallPlan;
   #place: Place | null = null;
   #facts: FlowFacts | null = null;
   #said: FlowReason | null = null;
+  /** Of the answer; 0 before there is one. */
+  #status = 0;
+  /** Address of the last endpoint that was tried. */
+  #peer: string | null = null;
 
   constructor(service: OutboundService, target: OutboundTarget, call: Downstream, route: Route) {
     this.#service = service;
     this.#target = target;
     this.#call = call;
-    this.#trace = traceOf(call.request.header('traceparent'));
-    this.#plan = route.plan.begin(call.request, performance.now());
+    this.#trace = service.recorder.tracer.begin(call.request.header('traceparent'));
+    this.#plan = route.plan.begin(call.request, this.#startedAt);
     this.#route = route;
   }
 
@@ -115,7 +119,7 @@ export class OutboundCall implements ForwardUser {
     const hop = this.next();
     if (hop === null) return this.#fail(503, 'upstream-unreachable', 'the service has no endpoint');
     const { request } = this.#call;
-    const edits: Edits = { removal: OURS, added: [this.#trace.field] };
+    const edits = requestEdits(this.#trace, null);
     forward(this.#call, { request, target: request.target, edits, trailers: RESERVED, copy: this.#copy(edits) }, hop, this);
   }
 
@@ -129,7 +133,7 @@ export class OutboundCall implements ForwardUser {
   /** Answers without having asked anybody, or after all that were asked. */
   #fail(status: number, reason: FlowReason, text: string, parts?: RefusalParts): void {
     this.#done();
-    this.#service.recorder.record({ facts: { ...this.#factsNow(), verdict: 'failed', reason }, amounts: ONE, traceId: this.#trace.traceId });
+    this.#record({ ...this.#factsNow(), verdict: 'failed', reason }, ONE, status);
     refuse(this.#call, status, reason, text, this.#service.closing, parts);
   }
 
@@ -144,11 +148,13 @@ export class OutboundCall implements ForwardUser {
     const endpoint = this.#plan.choose(now);
     if (endpoint === null) return null;
     this.#facts = this.#factsOf(endpoint);
+    this.#peer = endpoint.address;
     return { pool: this.#poolFor(endpoint, this.#plan.backend), answer: endpoint.spiffeId === null ? FROM_OUTSIDE : FROM_MESH, patience: this.#plan.deadline.attempt(now) };
   }
 
   /** What the called proxy said about the call, by its reason header. An application cannot send it: proxies drop it. */
   answered(response: ResponseMessage): boolean {
+    this.#status = response.status;
     if (this.#facts?.mtls === 'mutual') {
       const said = response.header('x-sallyport-reason');
       this.#said = said === null ? null : (FLOW_REASONS.find((known) => known === said) ?? null);
@@ -163,21 +169,25 @@ export class OutboundCall implements ForwardUser {
     if (kind === 'answered' && error !== null) this.again(error, false, false);
     this.#done();
     const amounts = { count: 1, bytesReceived: received, bytesSent: sent };
-    const { traceId } = this.#trace;
-    if (kind !== 'unreachable') return recorder.record({ facts: withVerdict(facts, this.#said), amounts, traceId });
+    if (kind !== 'unreachable') return this.#record(withVerdict(facts, this.#said), amounts, this.#status);
     const { status, reason, text } = failureOf(error, facts.destination.service);
     // Without a verified handshake nobody can say how the call was protected.
     const mtls = facts.mtls === 'mutual' && error instanceof DialError ? 'unknown' : facts.mtls;
-    recorder.record({ facts: { ...facts, mtls, verdict: 'failed', reason }, amounts, traceId });
+    this.#record({ ...facts, mtls, verdict: 'failed', reason }, amounts, status);
     recorder.unreachable(facts, error?.message ?? '');
     refuse(this.#call, status, reason, text, closing);
   }
 
   switched(client: Link, upstream: Link, bytesReceived: number, bytesSent: number): void {
-    const { recorder, switched } = this.#service;
+    const { switched } = this.#service;
     const facts = this.#factsNow();
-    recorder.record({ facts, amounts: { count: 1, bytesReceived, bytesSent }, traceId: this.#trace.traceId });
+    this.#record(facts, { count: 1, bytesReceived, bytesSent }, 101);
     switched.join(client, upstream, facts, Date.now() + MAX_AGE_MS, () => Promise.resolve(true), () => this.#done());
+  }
+
+  #record(facts: FlowFacts, amounts: FlowAmounts, status: number): void {
+    const peer = this.#peer === null ? {} : { peer: this.#peer };
+    this.#service.recorder.record({ facts, amounts, trace: this.#trace, startedAt: this.#startedAt, status, ...peer });
   }
 
   /** Backends of one service may speak different versions. */

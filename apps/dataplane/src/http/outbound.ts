@@ -12,7 +12,6 @@ import { callFacts, OutboundCall, type OutboundService, type Route } from './out
 import { refuse } from './own-response.ts';
 import { EndpointPools } from './pool.ts';
 import { httpPort, type HttpVersion, readHost, type RequestedService } from './route.ts';
-import { traceOf } from './trace.ts';
 
 /** Hosts whose routes are remembered: bounded against callers that never ask for the same one twice. */
 const MAX_ROUTES = 1_024;
@@ -71,8 +70,8 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
     const route = meant ? this.#routeBy(meant(), target) : this.#routeTo(host, target);
     if (route !== null) return new OutboundCall(this, target, call, route).carry();
     const facts = callFacts(call.request, target, unknownDestination(target, readHost(host, target.workload.namespace)), null);
-    const { traceId } = traceOf(call.request.header('traceparent'));
-    this.recorder.record({ facts: { ...facts, verdict: 'failed', reason: 'unknown-destination' }, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId });
+    const trace = this.recorder.tracer.begin(call.request.header('traceparent'));
+    this.recorder.record({ facts: { ...facts, verdict: 'failed', reason: 'unknown-destination' }, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, trace, startedAt: performance.now(), status: 502 });
     refuse(call, 502, 'unknown-destination', `no service of the mesh is called ${JSON.stringify(host.slice(0, 100))}`, this.closing);
   }
 
@@ -102,7 +101,7 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
   #malformed(): void {
     const target = this.#target();
     const facts: FlowFacts = { ...outboundFacts(target, unknownDestination(target, null), null), verdict: 'failed', reason: 'bad-request' };
-    this.recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: null });
+    this.recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 } });
   }
 }
 

@@ -58,7 +58,7 @@ export class EndpointPools {
 
   #create(endpoint: Endpoint, credentials: Credentials): UpstreamPool {
     const dial = () => dialEndpoint(endpoint, credentials, this.#tunnels, false);
-    const pool = this.#version === 2 ? new H2Pool(dial, this.#defect) : new Http1Pool(dial);
+    const pool = this.#version === 2 ? new H2Pool(dial, this.#defect) : new Http1Pool(dial, this.#defect);
     this.#pools.set(keyOf(endpoint, credentials), pool);
     return pool;
   }

@@ -1,6 +1,7 @@
 import { constants, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
 import tls from 'node:tls';
 import { checkPeerLeaf } from '@sallyport/shared/pki';
+import type { TrustBundle } from './trust.ts';
 
 /** One X.509-SVID with its key, as held in memory. Times in milliseconds since the epoch. */
 export interface Svid {
@@ -55,54 +56,31 @@ function parseCertificate(pem: string): X509Certificate {
   }
 }
 
+/** RFC 5280 §6.1: a path ends at a trust anchor. What comes after it is for those who trust another one above. */
 function checkPath(chain: readonly X509Certificate[], roots: readonly X509Certificate[]): void {
+  const signs = (below: X509Certificate, above: X509Certificate) => below.checkIssued(above) && below.verify(above.publicKey);
   for (const [index, certificate] of chain.entries()) {
+    if (roots.some((root) => signs(certificate, root))) return;
     const issuer = chain[index + 1];
-    const issuers = issuer ? [issuer] : roots;
-    const signed = issuers.some((ca) => certificate.checkIssued(ca) && certificate.verify(ca.publicKey));
-    if (!signed) throw new UnusableSvidError('its chain does not lead to a root of the trust bundle');
+    if (!issuer || !signs(certificate, issuer)) break;
   }
-}
-
-/** The roots of our own trust domain, shared by every identity of the process. */
-export class TrustBundle {
-  #roots: readonly string[] = [];
-  readonly #listeners = new Set<() => void>();
-
-  get roots(): readonly string[] {
-    return this.#roots;
-  }
-
-  /** Replaces the roots and tells listeners when they differ. An empty list is ignored: it would trust nobody forever. */
-  replace(roots: readonly string[]): void {
-    if (roots.length === 0 || sameSet(roots, this.#roots)) return;
-    this.#roots = [...roots];
-    for (const listener of this.#listeners) listener();
-  }
-
-  onChange(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-}
-
-function sameSet(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((item) => b.includes(item));
+  throw new UnusableSvidError('its chain does not lead to a root of the trust bundle');
 }
 
 /** TLS settings of one identity. Listeners are told when the SVID or the trust bundle changed. */
 export class Credentials {
   readonly spiffeId: string;
-  readonly #bundle: TrustBundle;
+  /** Whom this identity believes. */
+  readonly trust: TrustBundle;
   readonly #listeners = new Set<() => void>();
   readonly #unsubscribe: () => void;
   #svid: Svid | null = null;
   #context: tls.SecureContext | null = null;
 
-  constructor(spiffeId: string, bundle: TrustBundle) {
+  constructor(spiffeId: string, trust: TrustBundle) {
     this.spiffeId = spiffeId;
-    this.#bundle = bundle;
-    this.#unsubscribe = bundle.onChange(() => this.#changed());
+    this.trust = trust;
+    this.#unsubscribe = trust.onChange(() => this.#changed());
   }
 
   get svid(): Svid | null {
@@ -123,7 +101,7 @@ export class Credentials {
 
   /** Options for `tls.Server`, or null as long as there is no SVID. */
   options(): tls.SecureContextOptions | null {
-    return this.#svid && meshTlsOptions(this.#bundle.roots, this.#svid);
+    return this.#svid && meshTlsOptions(this.trust.anchors, this.#svid);
   }
 
   /** The context for outbound connections, or null as long as there is no SVID. Cached: building one costs a millisecond. */
@@ -151,10 +129,12 @@ export class Credentials {
 /**
  * TLS 1.3 only and no resumption: a resumed session skips the peer checks and outlives the peer's certificate
  * (research/identity-pki.md §3b).
+ *
+ * @param anchors roots that are bound to their trust domains
  */
-export function meshTlsOptions(roots: readonly string[], svid: Svid | null): tls.SecureContextOptions {
+export function meshTlsOptions(anchors: readonly string[], svid: Svid | null): tls.SecureContextOptions {
   const common: tls.SecureContextOptions = {
-    ca: [...roots],
+    ca: [...anchors],
     minVersion: 'TLSv1.3',
     maxVersion: 'TLSv1.3',
     secureOptions: constants.SSL_OP_NO_TICKET,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import tls from 'node:tls';
 import type { ClientHttp2Session } from 'node:http2';
 import type { z } from 'zod';
+import { TrustBridge } from '@sallyport/shared/pki';
 import { challengeResponse, joinRequest, reattestRequest, svidResponse } from '@sallyport/shared/push';
 import type { ProxyConfig } from '../config.ts';
 import { connectOperator, postJson, PushFailure } from '../config-stream/operator-session.ts';
@@ -46,8 +47,9 @@ export class Enrolment {
    * @throws Error with the remedy when neither the machine key nor a token is accepted
    */
   async attest(csr: string): Promise<SvidResponse> {
-    const context = tls.createSecureContext(meshTlsOptions(this.roots(), null));
-    const session = await connectOperator(this.#config.joinUrl, context, this.#config.trustDomain);
+    const { joinUrl, trustDomain } = this.#config;
+    const anchors = new TrustBridge().anchors(new Map([[trustDomain, this.roots()]]));
+    const session = await connectOperator(joinUrl, tls.createSecureContext(meshTlsOptions(anchors, null)), trustDomain);
     try {
       const response = await this.#prove(session, csr);
       writeAtomically(this.#marker, `${this.#config.proxy}\n`);

@@ -1,13 +1,15 @@
 import type { z } from 'zod';
 import { proxySpiffeId } from '@sallyport/shared/mesh';
-import { type reportRequest, svidRequest, svidResponse } from '@sallyport/shared/push';
+import { type jwtRequest, jwtResponse, type reportRequest, svidRequest, svidResponse } from '@sallyport/shared/push';
 import type { OperatorLink } from '../config-stream/operator-link.ts';
 import type { ProxyConfig } from '../config.ts';
 import type { Log } from '../telemetry/log.ts';
-import { Credentials, TrustBundle } from './credentials.ts';
+import { Credentials } from './credentials.ts';
 import { Enrolment, type SvidResponse } from './enrolment.ts';
-import { SvidRenewal } from './svid-renewal.ts';
 import { machineKey } from './state-dir.ts';
+import { SleepWatch } from './sleep-watch.ts';
+import { SvidRenewal } from './svid-renewal.ts';
+import { TrustBundle } from './trust.ts';
 
 export type HeldSvid = z.infer<typeof reportRequest>['svids'][number];
 
@@ -27,26 +29,33 @@ interface HeldIdentity {
 /** All identities of this process: the proxy's own and one for each workload that it serves. */
 export class Identities {
   readonly own: Credentials;
-  readonly bundle = new TrustBundle();
+  readonly trust: TrustBundle;
   readonly #enrolment: Enrolment;
   readonly #log: Log;
   readonly #workloads = new Map<string, HeldIdentity>();
+  readonly #listeners = new Set<() => void>();
   #renewal: SvidRenewal | null = null;
+  #sleep: SleepWatch | null = null;
   #link: OperatorLink | null = null;
 
   constructor(config: ProxyConfig, log: Log) {
     this.#log = log;
-    this.own = new Credentials(proxySpiffeId(config.trustDomain, config.proxy), this.bundle);
+    this.trust = new TrustBundle(config.trustDomain);
+    this.own = new Credentials(proxySpiffeId(config.trustDomain, config.proxy), this.trust);
     this.#enrolment = new Enrolment(config, machineKey(config.stateDir));
-    this.bundle.replace(this.#enrolment.roots());
-    this.bundle.onChange(() => this.#enrolment.remember(this.bundle.roots));
+    this.trust.replace(this.#enrolment.roots());
+    this.trust.onChange(() => {
+      this.#enrolment.remember(this.trust.roots);
+      this.#changed();
+    });
   }
 
   /** Starts to get and renew the proxy's own SVID. */
   start(link: OperatorLink): void {
     this.#link = link;
-    this.#renewal = new SvidRenewal(this.own, this.bundle, (csr) => this.#issueOwn(csr), this.#log);
+    this.#renewal = new SvidRenewal(this.own, this.trust, (csr) => this.#issueOwn(csr), this.#log);
     this.#renewal.start();
+    this.#sleep = new SleepWatch((jumpMs) => this.#woken(jumpMs));
   }
 
   /** Brings the held identities in line with the workloads now served. A changed SPIFFE ID is a new identity. */
@@ -77,6 +86,18 @@ export class Identities {
     );
   }
 
+  /** Calls back when an SVID or the trust changed. Returns the way to stop that. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** A JWT-SVID for a workload that is served here. @throws PushFailure, or Error when the operator cannot be reached */
+  async jwtSvid({ namespace, name }: { readonly namespace: string; readonly name: string }, audience: readonly string[]): Promise<string> {
+    const body: z.input<typeof jwtRequest> = { workload: { namespace, name }, audience: [...audience] };
+    return (await this.#operator().post('/v1/jwt', body, jwtResponse)).token;
+  }
+
   /** SPIFFE IDs that have no valid SVID at `now`: why this proxy is not ready. */
   lacking(now: number): string[] {
     const all = [this.own, ...[...this.#workloads.values()].map((held) => held.credentials)];
@@ -84,21 +105,39 @@ export class Identities {
   }
 
   async stop(): Promise<void> {
+    this.#sleep?.stop();
     const renewals = [...this.#workloads.values()].map((held) => held.renewal.stop());
     await Promise.all([this.#renewal?.stop(), ...renewals]);
   }
 
+  /** SVIDs may have expired, and connections are most likely dead, though no timer has come due. */
+  #woken(jumpMs: number): void {
+    this.#log.warn({ jumpMs }, 'the clock jumped; looking at every SVID again');
+    this.#link?.reset();
+    this.#renewal?.wake();
+    for (const { renewal } of this.#workloads.values()) renewal.wake();
+  }
+
   #hold({ namespace, name, spiffeId }: IdentifiedWorkload): HeldIdentity {
-    const credentials = new Credentials(spiffeId, this.bundle);
+    const credentials = new Credentials(spiffeId, this.trust);
+    credentials.onChange(() => this.#changed());
     const workload = { namespace, name };
-    const renewal = new SvidRenewal(credentials, this.bundle, (csr) => this.#issue({ workload, csr }), this.#log);
+    const renewal = new SvidRenewal(credentials, this.trust, (csr) => this.#issue({ workload, csr }), this.#log);
     renewal.start();
     return { workload, credentials, renewal };
   }
 
-  #issue(body: z.input<typeof svidRequest>): Promise<SvidResponse> {
-    if (!this.#link) return Promise.reject(new Error('the link to the operator is not up yet'));
-    return this.#link.post('/v1/svid', body, svidResponse);
+  async #issue(body: z.input<typeof svidRequest>): Promise<SvidResponse> {
+    return this.#operator().post('/v1/svid', body, svidResponse);
+  }
+
+  #operator(): OperatorLink {
+    if (!this.#link) throw new Error('the link to the operator is not up yet');
+    return this.#link;
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
   }
 
   /** Renews over the stream while the present SVID is good; otherwise, or when that fails, by the machine key. */

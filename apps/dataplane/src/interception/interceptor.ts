@@ -4,7 +4,7 @@ import { HBONE_PORT } from '@sallyport/shared/resources';
 import type { InetAddress } from '../listener/address.ts';
 import { GatedServer } from '../listener/gated-server.ts';
 import { inboundFacts, type InboundPort, type InboundPortOptions } from '../listener/inbound-port.ts';
-import type { OutboundHandler, OutboundTarget } from '../listener/outbound-port.ts';
+import type { OutboundPortOptions } from '../listener/outbound-port.ts';
 import { plainIp } from '../listener/tls-peers.ts';
 import type { ReadSocketOption } from '../native/sockopt.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -13,9 +13,8 @@ import { type Caught, OutboundCatch } from './outbound-catch.ts';
 import { RulesWatch, type Side } from './rules-watch.ts';
 import { UndeclaredPorts } from './undeclared-ports.ts';
 
-export interface InterceptorOptions extends InboundPortOptions {
+export interface InterceptorOptions extends InboundPortOptions, OutboundPortOptions {
   readonly log: Log;
-  readonly createOutbound: (target: () => OutboundTarget) => OutboundHandler;
 }
 
 /** What an interceptor serves at present. Replaced as a whole by each configuration. */
@@ -49,7 +48,7 @@ export class Interceptor {
     this.#options = options;
     const hosts = this.#hosts;
     this.#watch = new RulesWatch(hosts, options.log, () => this.#breakOff());
-    this.#outbound = new OutboundCatch({ host: '127.0.0.1', port: ports.outbound }, now, options.recorder, options.createOutbound);
+    this.#outbound = new OutboundCatch({ host: '127.0.0.1', port: ports.outbound }, now, options);
     this.#undeclared = new UndeclaredPorts(now, options);
     // Peers' connections are redirected to the address of the interface; the workload's own to loopback, where nobody else can reach us.
     const anywhere = hosts.length > 1 ? '::' : '0.0.0.0';
@@ -99,7 +98,10 @@ export class Interceptor {
   }
 
   #server(address: InetAddress, side: Side, serve: (socket: Socket, to: InetAddress) => void): GatedServer {
-    return new GatedServer(address, (socket) => {
+    const { limits, recorder } = this.#options;
+    // The workload itself has no others to keep room for; and one that calls many has many connections.
+    const connectionsOfPeer = side === 'inbound' ? limits.connectionsOfPeer : limits.connections;
+    return new GatedServer(address, { connections: limits.connections, connectionsOfPeer, refused: (limit) => recorder.connectionRefused(limit) }, (socket) => {
       const to = originalDestination(socket, this.#read);
       if (to !== null && this.#watch.isProbe(side, to, socket)) return;
       // Connected to us, or to what the rules leave alone: whoever does that must not be led on, perhaps to us again.
@@ -138,7 +140,7 @@ export class Interceptor {
     if (side === 'outbound') return this.#outbound.refuse(socket, port);
     const { workload } = this.#now;
     const facts = inboundFacts({ workload, port, protocol: 'tcp' }, null, plainIp(socket.remoteAddress));
-    this.#options.recorder.record({ facts: { ...facts, mtls: 'unknown', verdict: 'failed', reason: 'no-config' }, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: null });
+    this.#options.recorder.record({ facts: { ...facts, mtls: 'unknown', verdict: 'failed', reason: 'no-config' }, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 } });
     socket.resetAndDestroy();
   }
 }

@@ -4,8 +4,7 @@ import type { ServedWorkload, Snapshot } from '../authz/snapshot.ts';
 import type { Credentials } from '../identity/credentials.ts';
 import { SocketLink } from '../link/socket-link.ts';
 import type { InetAddress } from '../listener/address.ts';
-import { type OutboundHandler, OutboundPort, type OutboundTarget } from '../listener/outbound-port.ts';
-import type { Recorder } from '../telemetry/recorder.ts';
+import { OutboundPort, type OutboundPortOptions, type OutboundTarget } from '../listener/outbound-port.ts';
 import { meantBy } from './destinations.ts';
 import { Passthrough } from './passthrough.ts';
 
@@ -22,10 +21,10 @@ export class OutboundCatch {
   readonly #pass: Passthrough;
   #caught: Caught;
 
-  constructor(address: InetAddress, caught: Caught, recorder: Recorder, create: (target: () => OutboundTarget) => OutboundHandler) {
+  constructor(address: InetAddress, caught: Caught, options: OutboundPortOptions) {
     this.#caught = caught;
-    this.#ports = { http: new OutboundPort(address, targetOf(caught, 'http'), create), tcp: new OutboundPort(address, targetOf(caught, 'tcp'), create) };
-    this.#pass = new Passthrough(recorder);
+    this.#ports = { http: new OutboundPort(address, targetOf(caught, 'http'), options), tcp: new OutboundPort(address, targetOf(caught, 'tcp'), options) };
+    this.#pass = new Passthrough(options.recorder);
   }
 
   accept(socket: Socket, to: InetAddress): void {

@@ -29,7 +29,7 @@ export class Passthrough {
   }
 
   refuse(client: Link, port: number, target: OutboundTarget): void {
-    this.#recorder.record({ facts: { ...factsOf(port, target), mtls: 'unknown', verdict: 'denied' }, amounts: ONE, traceId: null });
+    this.#recorder.record({ facts: { ...factsOf(port, target), mtls: 'unknown', verdict: 'denied' }, amounts: ONE });
     client.destroy(true);
   }
 
@@ -48,7 +48,7 @@ export class Passthrough {
     try {
       link = await dialPlaintext(to, true);
     } catch (error) {
-      this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason: 'upstream-unreachable' }, amounts: ONE, traceId: null });
+      this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason: 'upstream-unreachable' }, amounts: ONE });
       this.#recorder.unreachable(facts, (error as Error).message);
       return client.destroy(true);
     }
@@ -56,7 +56,7 @@ export class Passthrough {
       client.destroy();
       return link.destroy();
     }
-    this.#recorder.record({ facts, amounts: ONE, traceId: null });
+    this.#recorder.record({ facts, amounts: ONE });
     this.#open.join(client, link, facts, Date.now() + MAX_AGE_MS, () => Promise.resolve(allowed()));
   }
 }

@@ -7,7 +7,7 @@ export interface PortRange {
   readonly to: number;
 }
 
-/** What is to be led to a proxy, and what is not. The rules are those of Istio's and Linkerd's documents (ADR 0012). */
+/** What is to be led to a proxy, and what is not. The rules are those of Istio's and Linkerd's documents (ADR 0013). */
 export interface Redirect {
   /** The proxy's user, whose own connections go where they say. */
   readonly proxyUid: number;

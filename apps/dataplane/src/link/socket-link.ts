@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Link, LinkUser } from './link.ts';
+import { flushSoon, hasRead, type Sender } from './turn.ts';
 
 /** More than this unsent and the writer is asked to wait. */
 const HIGH_WATER = 64 * 1024;
@@ -9,17 +10,8 @@ const COPY_BELOW = 32 * 1024;
 /** How long the rest of what the peer sends is read and thrown away before we close. */
 const LINGER_MS = 2_000;
 
-/** Links that were written to in this turn of one callback. */
-let dirty: SocketLink[] = [];
-
-function flushDirty(): void {
-  const links = dirty;
-  dirty = [];
-  for (const link of links) link.flush();
-}
-
 /** A {@link Link} over a socket of Node, which must allow half-open connections if its user wants them. */
-export class SocketLink implements Link {
+export class SocketLink implements Link, Sender {
   readonly socket: Socket;
   /** Asked each time: a carrier that is there only for want of a better one retires when that is there. */
   isRetiring: () => boolean = () => false;
@@ -67,6 +59,7 @@ export class SocketLink implements Link {
     if (socket.readableEnded) queueMicrotask(() => this.#user?.onEnd());
     if (!first) return;
     socket.on('data', (chunk: Buffer) => {
+      hasRead();
       if (!this.#closeWhenSent) this.#user?.onData(chunk);
     });
     socket.once('end', () => {
@@ -78,7 +71,7 @@ export class SocketLink implements Link {
 
   write(data: Buffer): boolean {
     if (this.#ending || this.socket.destroyed || data.length === 0) return true;
-    if (this.#pendingBytes === 0) this.#schedule();
+    if (this.#pendingBytes === 0) flushSoon(this);
     this.#pending.push(data);
     this.#pendingBytes += data.length;
     const goesOn = this.#pendingBytes + this.socket.writableLength < HIGH_WATER;
@@ -115,7 +108,7 @@ export class SocketLink implements Link {
     this.socket.resume();
   }
 
-  /** Hands over what was written since the last time. For this module alone. */
+  /** Hands over what was written since the last time. */
   flush(): void {
     const pending = this.#pending;
     const bytes = this.#pendingBytes;
@@ -130,11 +123,6 @@ export class SocketLink implements Link {
     else if (this.#ending) socket.end();
     // Node tells of a drain only after a write that it refused.
     if (!socket.writableNeedDrain) this.#drained();
-  }
-
-  #schedule(): void {
-    if (dirty.length === 0) process.nextTick(flushDirty);
-    dirty.push(this);
   }
 
   #writeAll(pieces: readonly Buffer[]): void {

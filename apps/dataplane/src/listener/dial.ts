@@ -49,7 +49,7 @@ export async function dialMesh(address: Address, expected: string, credentials: 
   });
   await established(socket, 'secureConnect', HANDSHAKE_MS, (error) => handshakeFailed(address, error));
   try {
-    expectIdentity(socket, expected);
+    expectIdentity(socket, expected, credentials.trust);
   } catch (error) {
     socket.destroy();
     throw new DialError('upstream-identity', `${formatAddress(address)}: ${(error as Error).message}`);

@@ -9,11 +9,10 @@ import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
 import type { Address } from './address.ts';
 import { GatedServer } from './gated-server.ts';
+import type { Limits } from './limits.ts';
 import { retirement } from './retirement.ts';
 import { sniff } from './sniff.ts';
 import { plainIp, TlsPeers } from './tls-peers.ts';
-
-const SNIFF_MS = 10_000;
 
 /** What an inbound port serves at present. Replaced as a whole by each configuration. */
 export interface InboundTarget {
@@ -51,8 +50,8 @@ export interface InboundHandler {
 }
 
 export interface InboundPortOptions {
-  readonly trustDomain: string;
   readonly recorder: Recorder;
+  readonly limits: Limits;
   readonly createHandler: (target: () => InboundTarget) => InboundHandler;
 }
 
@@ -71,17 +70,18 @@ export class InboundPort {
     this.#options = options;
     this.#target = target;
     this.#handler = options.createHandler(() => this.#target);
-    this.server = new GatedServer(address, (socket) => {
+    const { limits, recorder } = options;
+    this.server = new GatedServer(address, { ...limits, refused: (limit) => recorder.connectionRefused(limit) }, (socket) => {
       this.#serve(socket).catch((error: unknown) => {
         socket.destroy();
-        options.recorder.defect(error);
+        recorder.defect(error);
       });
     });
     this.#peers = new TlsPeers(target.credentials, {
-      trustDomain: options.trustDomain,
+      handshake: limits.handshake,
       alpn: null,
       verified: (socket, principal, ip) => this.#hand(socket, principal, ip),
-      refused: (ip, reason) => options.recorder.handshakeRefused(this.#facts(ip, 'unknown', 'failed', 'peer-not-verified', null), reason),
+      refused: (ip, reason) => recorder.handshakeRefused(this.#facts(ip, 'unknown', 'failed', 'peer-not-verified', null), reason),
     });
   }
 
@@ -137,7 +137,7 @@ export class InboundPort {
   async #serve(raw: Socket): Promise<void> {
     const ip = plainIp(raw.remoteAddress);
     // DISABLE takes bytes as they are: a protocol in which the server speaks first would stall at a sniff.
-    const first = this.#mode().mode === 'DISABLE' ? 'plaintext' : await sniff(raw, SNIFF_MS, isOwnTlsExpected(this.#target.protocol));
+    const first = this.#mode().mode === 'DISABLE' ? 'plaintext' : await sniff(raw, this.#options.limits.firstBytes, isOwnTlsExpected(this.#target.protocol));
     // The mode of this moment, not of before the wait.
     const { mode, policy } = this.#mode();
     // Where plaintext is not taken TLS is the mesh's, whatever name it asks for.
@@ -166,7 +166,7 @@ export class InboundPort {
 
   #count(ip: string, mtls: MtlsState, verdict: FlowVerdict, reason: FlowReason, policy: string | null): void {
     const facts = this.#facts(ip, mtls, verdict, reason, policy);
-    this.#options.recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: null });
+    this.#options.recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 } });
   }
 
   #facts(ip: string, mtls: MtlsState, verdict: FlowVerdict, reason: FlowReason, policy: string | null): FlowFacts {

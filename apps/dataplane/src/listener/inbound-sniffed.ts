@@ -51,7 +51,7 @@ class InboundSniffed implements InboundHandler {
 
   #refuse({ link, principal, ip }: PeerConnection): void {
     const facts = { ...inboundFacts(this.#target(), principal, ip), verdict: 'denied' as const, reason: 'bad-request' as const };
-    this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 }, traceId: null });
+    this.#recorder.record({ facts, amounts: { count: 1, bytesReceived: 0, bytesSent: 0 } });
     link.destroy();
   }
 }

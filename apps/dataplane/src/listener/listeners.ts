@@ -164,7 +164,7 @@ export class Listeners {
 
   #create(listener: Wanted, snapshot: Snapshot): Port {
     if (listener.use.side === 'inbound') return new InboundPort(listener.address, this.#inboundTarget(listener), this.#options);
-    return new OutboundPort(listener.address, this.#outboundTarget(listener, snapshot), this.#options.createOutbound);
+    return new OutboundPort(listener.address, this.#outboundTarget(listener, snapshot), this.#options);
   }
 
   #inboundTarget({ workload, use, entry }: Wanted): InboundTarget {

@@ -4,8 +4,10 @@ import type { Endpoint, ServicePort } from '../http/route.ts';
 import type { Link } from '../link/link.ts';
 import { SocketLink } from '../link/socket-link.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
+import type { Recorder } from '../telemetry/recorder.ts';
 import type { Address } from './address.ts';
 import { GatedServer } from './gated-server.ts';
+import type { LimitName, Limits } from './limits.ts';
 
 type OutboundSpec = ServedWorkload['spec']['outbound'][number];
 
@@ -38,6 +40,12 @@ export interface OutboundHandler {
   close(grace: number): Promise<void>;
 }
 
+export interface OutboundPortOptions {
+  readonly limits: Limits;
+  readonly recorder: Recorder;
+  readonly createOutbound: (target: () => OutboundTarget) => OutboundHandler;
+}
+
 /** One place where a workload's calls enter the proxy. */
 export class OutboundPort {
   readonly server: GatedServer;
@@ -45,11 +53,13 @@ export class OutboundPort {
   #target: OutboundTarget;
   #handler: OutboundHandler;
 
-  constructor(address: Address, target: OutboundTarget, createHandler: (target: () => OutboundTarget) => OutboundHandler) {
+  constructor(address: Address, target: OutboundTarget, { limits, recorder, createOutbound: createHandler }: OutboundPortOptions) {
     this.#createHandler = createHandler;
     this.#target = target;
     this.#handler = createHandler(() => this.#target);
-    this.server = new GatedServer(address, (socket) => this.#handler.accept(new SocketLink(socket)));
+    // Whoever calls here is the workload itself: there are no others to keep room for.
+    const admission = { connections: limits.connections, connectionsOfPeer: limits.connections, refused: (limit: LimitName) => recorder.connectionRefused(limit) };
+    this.server = new GatedServer(address, admission, (socket) => this.#handler.accept(new SocketLink(socket)));
   }
 
   /** Takes a connection that was redirected. */

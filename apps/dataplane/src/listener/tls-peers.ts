@@ -1,12 +1,11 @@
 import type { Socket } from 'node:net';
 import tls from 'node:tls';
 import type { Credentials } from '../identity/credentials.ts';
-import { workloadIdentity } from '../identity/peer.ts';
-
-const HANDSHAKE_MS = 10_000;
+import { chainProblem, workloadIdentity } from '../identity/peer.ts';
 
 export interface TlsPeersOptions {
-  readonly trustDomain: string;
+  /** How long a handshake may take, in ms. */
+  readonly handshake: number;
   readonly alpn: readonly string[] | null;
   readonly verified: (socket: tls.TLSSocket, principal: string, ip: string) => void;
   /** A peer that is not who it must be; the connection is destroyed already. */
@@ -55,7 +54,7 @@ export class TlsPeers {
     const options = this.#credentials.options();
     if (!options) return null;
     const alpn = this.#options.alpn ? { ALPNProtocols: [...this.#options.alpn] } : {};
-    const server = tls.createServer({ ...options, ...alpn, requestCert: true, rejectUnauthorized: true, handshakeTimeout: HANDSHAKE_MS });
+    const server = tls.createServer({ ...options, ...alpn, requestCert: true, rejectUnauthorized: true, handshakeTimeout: this.#options.handshake });
     server.on('secureConnection', (socket) => this.#verified(socket));
     server.on('tlsClientError', (error, socket) => this.#failed(socket, error));
     this.#tls = server;
@@ -65,9 +64,9 @@ export class TlsPeers {
   #verified(socket: tls.TLSSocket): void {
     socket.on('error', () => undefined);
     const ip = plainIp(socket.remoteAddress);
-    const { alpn, trustDomain, refused, verified } = this.#options;
+    const { alpn, refused, verified } = this.#options;
     try {
-      const id = workloadIdentity(socket, trustDomain);
+      const id = workloadIdentity(socket, this.#credentials.trust);
       // RFC 9113 §3.2: "Implementations that support HTTP/2 over TLS MUST use protocol negotiation in TLS".
       if (alpn && !alpn.includes(String(socket.alpnProtocol))) throw new Error(`peer ${id.uri} does not speak ${alpn.join()}`);
       verified(socket, id.uri, ip);
@@ -89,7 +88,7 @@ export class TlsPeers {
 function refusalReason(socket: tls.TLSSocket, error: NodeJS.ErrnoException): string | null {
   // Node destroys a socket whose chain fails and reports a reset; the reason stays here.
   const verification = socket.authorizationError as Error | string | null;
-  if (verification) return `certificate chain: ${verification instanceof Error ? verification.message : verification}`;
+  if (verification) return chainProblem(verification instanceof Error ? verification.message : verification);
   if (error.code === 'ECONNRESET' || error.code === 'EPIPE' || error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') return null;
   return (error.code ?? error.message).slice(0, 200);
 }

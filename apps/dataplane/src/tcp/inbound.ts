@@ -55,7 +55,7 @@ export class InboundTcp implements InboundHandler {
       app = await dialPlaintext(admitted.target.app, true);
     } catch (error) {
       const { facts } = admitted;
-      this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason: 'upstream-unreachable' }, amounts: ONE, traceId: null });
+      this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason: 'upstream-unreachable' }, amounts: ONE });
       this.#recorder.unreachable(facts, (error as Error).message);
       return peer.link.destroy();
     }
@@ -67,7 +67,7 @@ export class InboundTcp implements InboundHandler {
       return peer.link.destroy();
     }
     this.#recorder.shadow(admitted.shadow, admitted.facts.destination);
-    this.#recorder.record({ facts: admitted.facts, amounts: ONE, traceId: null });
+    this.#recorder.record({ facts: admitted.facts, amounts: ONE });
     this.#open.join(peer.link, app, admitted.facts, peer.retireAt, async () => (await this.#judge(peer)) !== null);
   }
 
@@ -85,7 +85,7 @@ export class InboundTcp implements InboundHandler {
       // Whoever was asked answered about a configuration that is gone. When that happens on and on, nobody is let in.
       if (!current && round < MAX_ROUNDS) continue;
       this.#recorder.shadow(decision.shadow, facts.destination);
-      this.#recorder.record({ facts: { ...facts, verdict: 'denied', reason: reason ?? 'authorizer-unavailable' }, amounts: ONE, traceId: null });
+      this.#recorder.record({ facts: { ...facts, verdict: 'denied', reason: reason ?? 'authorizer-unavailable' }, amounts: ONE });
       return null;
     }
   }

@@ -21,8 +21,12 @@ export class OpenCalls {
    */
   join(source: Link, destination: Link, facts: FlowFacts, retireAt: number, allowed: Recheck, ended?: () => void): void {
     const joined = splice(source, destination);
+    const startedAt = performance.now();
+    const total = { bytesReceived: 0, bytesSent: 0 };
     const flush = () => {
       const { received, sent } = joined.take();
+      total.bytesReceived += received;
+      total.bytesSent += sent;
       this.#recorder.moved(facts, received, sent);
     };
     const stopFlush = this.#recorder.onFlush(flush);
@@ -31,6 +35,7 @@ export class OpenCalls {
     void this.#follow(joined, destroy, retireAt, () => {
       stopFlush();
       flush();
+      this.#recorder.ended({ facts, startedAt, ...total });
       ended?.();
     });
   }

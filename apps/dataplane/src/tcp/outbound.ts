@@ -82,7 +82,7 @@ export class OutboundTcp implements OutboundHandler {
     const reached = await this.#reach(call, credentials);
     const { link, endpoint } = reached;
     if (link !== null && !client.destroyed) {
-      this.#recorder.record({ facts: facts(endpoint), amounts: ONE, traceId: null });
+      this.#recorder.record({ facts: facts(endpoint), amounts: ONE });
       return this.#open.join(client, link, facts(endpoint), Date.now() + MAX_AGE_MS * (0.9 + Math.random() * 0.2), () => Promise.resolve(true), ended);
     }
     ended();
@@ -107,7 +107,7 @@ export class OutboundTcp implements OutboundHandler {
   }
 
   #fail(client: Link, facts: FlowFacts, reason: FlowReason, message: string): void {
-    this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason }, amounts: ONE, traceId: null });
+    this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason }, amounts: ONE });
     this.#recorder.unreachable(facts, message);
     client.destroy();
   }

@@ -46,7 +46,7 @@ async function answer(url: string, res: ServerResponse, view: AdminView): Promis
       return reply(res, missing.length === 0 ? 200 : 503, 'text/plain', missing.length === 0 ? 'ready\n' : `${missing.join('\n')}\n`);
     }
     case '/metrics': {
-      const { type, text } = await view.metrics.render();
+      const { type, text } = view.metrics.render();
       return reply(res, 200, type, text);
     }
     case '/config':

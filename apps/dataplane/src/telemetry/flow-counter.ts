@@ -1,43 +1,40 @@
 import type { DenyEvent, Flow, ShadowCount } from '@sallyport/shared/mesh';
-import { OTHER_PATH, pathShape, samplePath } from './path-shape.ts';
+import { OTHER_PATH, ownText, PathShapes, samplePath } from './path-shape.ts';
+import { type FlowAmounts, type FlowFacts, type Series, SeriesTree } from './series.ts';
 
-/** What a call was. `path` is the normalised path, not its shape; null for TCP and for refused paths. */
-export type FlowFacts = Omit<Flow, 'reporter' | 'samplePath' | 'count' | 'bytesReceived' | 'bytesSent' | 'firstSeen' | 'lastSeen'>;
+export type { FlowAmounts, FlowFacts } from './series.ts';
 
-/** How much of it. `count` is 0 when an open connection merely moved bytes. */
-export interface FlowAmounts {
-  readonly count: number;
-  /** Bytes from the source to the destination. */
-  readonly bytesReceived: number;
-  /** Bytes from the destination to the source. */
-  readonly bytesSent: number;
-}
-
-/** Everything counted since the last drain. `lost` tells that some calls had no room and are not in `flows`. */
+/** Everything counted since the last drain. `lost` is the number of calls that had no room and are not in `flows`. */
 export interface CountedTelemetry {
   readonly flows: Flow[];
   readonly denies: DenyEvent[];
   readonly shadows: ShadowCount[];
-  readonly lost: boolean;
+  readonly lost: number;
 }
 
 /** What one report holds (push protocol). */
 const MAX_SHADOWS = 5_000;
+/** Characters of paths and methods in one report, which the operator takes up to 8 MiB of: beyond it paths fall together. */
+const MAX_WEIGHT = 2 * 1024 * 1024;
 
-type MutableFlow = { -readonly [K in keyof Flow]: Flow[K] };
-
-/** Counts calls exactly, by every dimension of {@link Flow}. Memory is bounded by `maxKeys`. */
+/**
+ * Counts calls exactly, by every dimension of {@link Flow}. Memory is bounded by `maxKeys`. What was found for a kind of call
+ * is kept over reports, so that the next one is only added.
+ */
 export class FlowCounter {
   readonly #reporter: string;
   readonly #maxKeys: number;
   readonly #maxDenies: number;
-  #flows = new Map<string, MutableFlow>();
+  readonly #tree = new SeriesTree();
+  readonly #shapes = new PathShapes();
+  #active: Series[] = [];
+  #weight = 0;
   #denies: DenyEvent[] = [];
   #shadows = new Map<string, ShadowCount>();
-  #lost = false;
+  #lost = 0;
 
   /**
-   * @param maxKeys distinct flows before paths fall together as `{other}`; at four times as many, calls are lost
+   * @param maxKeys distinct flows in one report before paths fall together as `{other}`; at four times as many, calls are lost
    * @param maxDenies deny events kept; further denials are counted and have no event
    */
   constructor(reporter: string, maxKeys = 2_000, maxDenies = 500) {
@@ -46,25 +43,26 @@ export class FlowCounter {
     this.#maxDenies = maxDenies;
   }
 
-  /** Adds to the count of one kind of call at `now` (ms since the epoch). */
-  add(facts: FlowFacts, amounts: FlowAmounts, now: number): void {
-    const shaped = { ...facts, path: facts.path === null ? null : pathShape(facts.path) };
-    const flow = this.#find(shaped, facts.path, now);
-    if (!flow) {
-      this.#lost = true;
-      return;
+  /** Adds to the count of one kind of call at `now` (ms since the epoch). @returns its series, or null when the call was lost */
+  add(facts: FlowFacts, amounts: FlowAmounts, now: number): Series | null {
+    const series = this.#find(facts);
+    if (!series) {
+      this.#lost += 1;
+      return null;
     }
-    flow.count += amounts.count;
-    flow.bytesReceived += amounts.bytesReceived;
-    flow.bytesSent += amounts.bytesSent;
-    flow.lastSeen = Math.max(flow.lastSeen, now);
+    if (!series.active) this.#activate(series, facts.path, now);
+    series.count += amounts.count;
+    series.bytesReceived += amounts.bytesReceived;
+    series.bytesSent += amounts.bytesSent;
+    if (now > series.lastSeen) series.lastSeen = now;
+    return series;
   }
 
   /** Keeps a deny event when there is room. The denial itself is counted by {@link add}. */
   deny(event: Omit<DenyEvent, 'reporter'>): void {
     if (this.#denies.length >= this.#maxDenies) return;
     const path = event.path === null ? null : event.path.slice(0, 1024);
-    this.#denies.push({ ...event, path, reporter: this.#reporter });
+    this.#denies.push({ ...event, method: ownText(event.method), path: ownText(path), traceId: ownText(event.traceId), reporter: this.#reporter });
   }
 
   /** Adds one match of a policy that does not decide. Policies, rules and ports are the configuration's, so they are few. */
@@ -73,52 +71,50 @@ export class FlowCounter {
     const key = [policy, rule, namespace, workload, port].join(' ');
     const count = (this.#shadows.get(key)?.count ?? 0) + 1;
     if (count > 1 || this.#shadows.size < MAX_SHADOWS) this.#shadows.set(key, { ...match, count });
-    else this.#lost = true;
+    else this.#lost += 1;
   }
 
   /** Hands over what was counted and starts anew. */
   drain(): CountedTelemetry {
-    const result = { flows: [...this.#flows.values()], denies: this.#denies, shadows: [...this.#shadows.values()], lost: this.#lost };
-    this.#flows = new Map();
+    const flows = this.#active.map((series) => this.#take(series));
+    const result = { flows, denies: this.#denies, shadows: [...this.#shadows.values()], lost: this.#lost };
+    this.#active = [];
+    this.#weight = 0;
     this.#denies = [];
     this.#shadows = new Map();
-    this.#lost = false;
+    this.#lost = 0;
+    if (this.#tree.size > this.#maxKeys * 4) this.#tree.clear();
     return result;
   }
 
-  #find(facts: FlowFacts, path: string | null, now: number): MutableFlow | null {
-    const known = this.#flows.get(keyOf(facts));
-    if (known) return known;
-    if (this.#flows.size < this.#maxKeys) return this.#create(facts, path, now);
-    const other = facts.path === null ? facts : { ...facts, path: OTHER_PATH };
-    const overflow = this.#flows.get(keyOf(other));
-    if (overflow) return overflow;
-    return this.#flows.size < this.#maxKeys * 4 ? this.#create(other, path, now) : null;
+  /** The series to add to: the call's own, the one of all other paths when there are too many, or none when even that is new. */
+  #find(facts: FlowFacts): Series | null {
+    const shape = facts.path === null ? null : this.#shapes.of(facts.path);
+    const known = this.#tree.find(facts, shape);
+    if (known?.active) return known;
+    const room = this.#active.length < this.#maxKeys && this.#weight < MAX_WEIGHT;
+    if (room) return known ?? this.#tree.create(facts, shape);
+    const other = facts.path === null ? null : OTHER_PATH;
+    const overflow = this.#tree.find(facts, other);
+    if (overflow?.active) return overflow;
+    return this.#active.length < this.#maxKeys * 4 ? (overflow ?? this.#tree.create(facts, other)) : null;
   }
 
-  #create(facts: FlowFacts, path: string | null, now: number): MutableFlow {
-    const flow: MutableFlow = {
-      ...facts,
-      reporter: this.#reporter,
-      samplePath: path === null ? null : samplePath(path),
-      count: 0,
-      bytesReceived: 0,
-      bytesSent: 0,
-      firstSeen: now,
-      lastSeen: now,
-    };
-    this.#flows.set(keyOf(facts), flow);
-    return flow;
+  #activate(series: Series, path: string | null, now: number): void {
+    series.active = true;
+    series.samplePath = path === null ? null : ownText(samplePath(path));
+    series.firstSeen = now;
+    series.lastSeen = now;
+    this.#active.push(series);
+    this.#weight += series.weight;
   }
-}
 
-/** NUL separates: it can be in none of the parts. */
-function keyOf(f: FlowFacts): string {
-  const { source: s, destination: d } = f;
-  const parts = [f.side, s.principal, s.ip, d.namespace, d.workload, d.service, d.port, f.protocol, f.method, f.path];
-  return [...parts, f.mtls, f.verdict, f.reason, f.policy].map(part).join('\0');
-}
-
-function part(value: string | number | null): string {
-  return value === null ? '\u0001' : String(value);
+  #take(series: Series): Flow {
+    const { facts, samplePath: sample, count, bytesReceived, bytesSent, firstSeen, lastSeen } = series;
+    series.active = false;
+    series.count = 0;
+    series.bytesReceived = 0;
+    series.bytesSent = 0;
+    return { ...facts, reporter: this.#reporter, samplePath: sample, count, bytesReceived, bytesSent, firstSeen, lastSeen };
+  }
 }

@@ -1,15 +1,22 @@
-import { Counter, Gauge, Registry } from 'prom-client';
-import type { FlowAmounts, FlowFacts } from './flow-counter.ts';
+import type { LimitName } from '../listener/limits.ts';
 import type { HeldSvid } from '../identity/identities.ts';
+import { Exposition, EXPOSITION_TYPE, labelText } from './exposition.ts';
+import type { FlowAmounts, FlowFacts } from './flow-counter.ts';
+import { ByteCounts, RedMetrics } from './red.ts';
+import type { CallMeter } from './series.ts';
 
 /** Values that are read when somebody asks. Ages in seconds, null for "never". */
 export interface MetricSources {
   readonly configAge: () => number | null;
   readonly svids: () => readonly HeldSvid[];
   readonly pendingReports: () => number;
+  /** Reports that said that something was lost. */
+  readonly reportGaps: () => number;
   /** `broken` when connections should be redirected to us and are not known to be; `intact` is true when they are. */
   readonly intercepting: () => { readonly intact: boolean | null; readonly broken: boolean };
   readonly tunnels: () => { readonly inbound: OpenTunnels; readonly outbound: OpenTunnels };
+  /** Others that keep their own count. */
+  readonly more: readonly { write(to: Exposition): void }[];
 }
 
 interface OpenTunnels {
@@ -17,108 +24,87 @@ interface OpenTunnels {
   readonly streams: number;
 }
 
-/** The metrics of one proxy in Prometheus' text format. README.md lists them. */
+/** The metrics of one proxy in Prometheus' text format. docs/telemetry.md lists them. */
 export class Metrics {
-  readonly #registry = new Registry();
-  readonly #requests: Counter;
-  readonly #received: Counter;
-  readonly #sent: Counter;
-  readonly #handshakes: Counter;
-  readonly #shadows: Counter;
+  readonly #sources: MetricSources;
+  readonly #red = new RedMetrics();
+  readonly #bytes = new ByteCounts();
+  readonly #shadows = new Map<string, { readonly labels: string; count: number }>();
+  readonly #refused = new Map<LimitName, number>();
+  #handshakesRefused = 0;
+  #lost = 0;
 
   constructor(sources: MetricSources) {
-    const registers = [this.#registry];
-    const labelNames = ['side', 'namespace', 'workload', 'service', 'port', 'protocol', 'mtls', 'verdict', 'reason'];
-    this.#requests = new Counter({ name: 'sallyport_proxy_requests_total', help: 'HTTP requests and TCP connections.', labelNames, registers });
-    this.#received = new Counter({ name: 'sallyport_proxy_received_bytes_total', help: 'Body bytes from source to destination.', labelNames: ['side'], registers });
-    this.#sent = new Counter({ name: 'sallyport_proxy_sent_bytes_total', help: 'Body bytes from destination to source.', labelNames: ['side'], registers });
-    this.#handshakes = new Counter({ name: 'sallyport_proxy_handshakes_refused_total', help: 'TLS handshakes refused at inbound ports.', registers });
-    this.#shadows = new Counter({ name: 'sallyport_proxy_shadow_matches_total', help: 'Calls that a DryRun or AUDIT policy matched, which decided nothing.', labelNames: ['policy', 'action'], registers });
-    defineGauges(sources, registers);
-    defineTunnelGauges(sources, registers);
-    defineInterceptionGauge(sources, registers);
+    this.#sources = sources;
   }
 
-  count({ side, destination, protocol, mtls, verdict, reason }: FlowFacts, amounts: FlowAmounts): void {
-    const { namespace, workload, service, port } = destination;
-    const labels = { side, namespace, workload: workload ?? '', service: service ?? '', port: String(port), protocol, mtls, verdict, reason: reason ?? '' };
-    if (amounts.count > 0) this.#requests.inc(labels, amounts.count);
-    this.#received.inc({ side }, amounts.bytesReceived);
-    this.#sent.inc({ side }, amounts.bytesSent);
+  /** Where calls of this kind are counted. To be asked once and kept. */
+  seriesOf(facts: FlowFacts): CallMeter {
+    return this.#red.of(facts);
+  }
+
+  moved(side: FlowFacts['side'], amounts: FlowAmounts): void {
+    this.#bytes.add(side, amounts);
   }
 
   handshakeRefused(): void {
-    this.#handshakes.inc();
+    this.#handshakesRefused += 1;
   }
 
+  connectionRefused(limit: LimitName): void {
+    this.#refused.set(limit, (this.#refused.get(limit) ?? 0) + 1);
+  }
+
+  /** A call that the reports have no room for. */
+  lost(): void {
+    this.#lost += 1;
+  }
+
+  /** Policies are the configuration's, so their number is bounded. */
   shadow(policy: string, action: string): void {
-    this.#shadows.inc({ policy, action });
+    const key = `${policy} ${action}`;
+    const known = this.#shadows.get(key);
+    if (known) known.count += 1;
+    else this.#shadows.set(key, { labels: labelText({ policy, action }), count: 1 });
   }
 
   /** The exposition text and its content type. */
-  async render(): Promise<{ type: string; text: string }> {
-    return { type: this.#registry.contentType, text: await this.#registry.metrics() };
+  render(): { type: string; text: string } {
+    const to = new Exposition();
+    this.#red.write(to);
+    this.#bytes.write(to);
+    to.single('sallyport_proxy_handshakes_refused_total', 'counter', 'TLS handshakes refused at inbound ports.', this.#handshakesRefused);
+    const refused = 'sallyport_proxy_connections_refused_total';
+    to.family(refused, 'counter', 'Connections and HBONE streams closed because a limit was reached.');
+    for (const [limit, count] of this.#refused) to.sample(refused, labelText({ limit }), count);
+    const shadows = 'sallyport_proxy_shadow_matches_total';
+    to.family(shadows, 'counter', 'Calls that a DryRun or AUDIT policy matched, which decided nothing.');
+    for (const { labels, count } of this.#shadows.values()) to.sample(shadows, labels, count);
+    this.#writeSources(to);
+    return { type: EXPOSITION_TYPE, text: to.text() };
   }
-}
 
-function defineGauges(sources: MetricSources, registers: Registry[]): void {
-  void new Gauge({
-    name: 'sallyport_proxy_config_age_seconds',
-    help: 'Seconds since the operator confirmed the configuration in force; absent when never configured.',
-    registers,
-    collect() {
-      const age = sources.configAge();
-      if (age === null) this.remove();
-      else this.set(age);
-    },
-  });
-  void new Gauge({
-    name: 'sallyport_proxy_svid_not_after_seconds',
-    help: 'End of validity of each SVID, as Unix time.',
-    labelNames: ['spiffe_id', 'workload'],
-    registers,
-    collect() {
-      this.reset();
-      for (const { spiffeId, notAfter, workload } of sources.svids()) {
-        this.set({ spiffe_id: spiffeId, workload: workload ? `${workload.namespace}/${workload.name}` : '' }, notAfter / 1000);
-      }
-    },
-  });
-  void new Gauge({
-    name: 'sallyport_proxy_reports_pending',
-    help: 'Telemetry reports that the operator has not accepted yet.',
-    registers,
-    collect() {
-      this.set(sources.pendingReports());
-    },
-  });
-}
-
-function defineInterceptionGauge(sources: MetricSources, registers: Registry[]): void {
-  void new Gauge({
-    name: 'sallyport_proxy_interception_intact',
-    help: 'Whether the rules that redirect connections to this proxy are in place: 1 or 0; absent when nothing is to be redirected.',
-    registers,
-    collect() {
-      const { intact, broken } = sources.intercepting();
-      if (broken || intact !== null) this.set(broken ? 0 : 1);
-      else this.remove();
-    },
-  });
-}
-
-function defineTunnelGauges(sources: MetricSources, registers: Registry[]): void {
-  for (const what of ['connections', 'streams'] as const) {
-    void new Gauge({
-      name: `sallyport_proxy_hbone_${what}`,
-      help: `Open HBONE ${what}: inbound from other proxies, outbound to them.`,
-      labelNames: ['side'],
-      registers,
-      collect() {
-        const { inbound, outbound } = sources.tunnels();
-        this.set({ side: 'inbound' }, inbound[what]);
-        this.set({ side: 'outbound' }, outbound[what]);
-      },
-    });
+  #writeSources(to: Exposition): void {
+    const { configAge, svids, pendingReports, reportGaps, intercepting, tunnels, more } = this.#sources;
+    const age = configAge();
+    if (age !== null) to.single('sallyport_proxy_config_age_seconds', 'gauge', 'Seconds since the operator confirmed the configuration in force; absent when never configured.', age);
+    const expiry = 'sallyport_proxy_svid_not_after_seconds';
+    to.family(expiry, 'gauge', 'End of validity of each SVID, as Unix time.');
+    for (const { spiffeId, notAfter, workload } of svids()) {
+      to.sample(expiry, labelText({ spiffe_id: spiffeId, workload: workload ? `${workload.namespace}/${workload.name}` : '' }), notAfter / 1000);
+    }
+    to.single('sallyport_proxy_reports_pending', 'gauge', 'Telemetry reports that the operator has not accepted yet.', pendingReports());
+    to.single('sallyport_proxy_report_gaps_total', 'counter', 'Telemetry reports that were lost or incomplete, which the operator shows as a gap.', reportGaps());
+    to.single('sallyport_proxy_unreported_total', 'counter', 'Calls and shadow matches that no report had room for.', this.#lost);
+    const { inbound, outbound } = tunnels();
+    for (const what of ['connections', 'streams'] as const) {
+      const name = `sallyport_proxy_hbone_${what}`;
+      to.family(name, 'gauge', `Open HBONE ${what}: inbound from other proxies, outbound to them.`);
+      to.sample(name, 'side="inbound"', inbound[what]);
+      to.sample(name, 'side="outbound"', outbound[what]);
+    }
+    const { intact, broken } = intercepting();
+    if (broken || intact !== null) to.single('sallyport_proxy_interception_intact', 'gauge', 'Whether the rules that redirect connections to this proxy are in place: 1 or 0; absent when nothing is to be redirected.', broken ? 0 : 1);
+    for (const each of more) each.write(to);
   }
 }

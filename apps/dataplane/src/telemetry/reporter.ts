@@ -32,17 +32,19 @@ interface PendingReport {
 
 /**
  * Delivers telemetry at least once and in order: every report is kept and sent again until the operator accepts it,
- * which deduplicates by (proxy, epoch, seq). Intervals are contiguous; a gap is said in `droppedFrom`.
+ * which deduplicates by (proxy, epoch, seq). Intervals are contiguous, so that a report which is missing leaves a hole.
  */
 export class Reporter {
   readonly #options: ReporterOptions;
   readonly #stop = new AbortController();
   readonly #pending: PendingReport[] = [];
   #bytes = 0;
-  #epoch = newEpoch();
+  readonly #epoch = randomBytes(12).toString('hex');
   #seq = 0;
   #from = Date.now();
+  /** Since when something is missing that no report has said yet. */
   #droppedFrom: number | null = null;
+  #gaps = 0;
   #running: Promise<void> | null = null;
 
   constructor(options: ReporterOptions) {
@@ -52,6 +54,11 @@ export class Reporter {
   /** Number of reports that are not accepted yet. */
   get pending(): number {
     return this.#pending.length;
+  }
+
+  /** Number of reports that were lost, or said that they are incomplete. */
+  get gaps(): number {
+    return this.#gaps;
   }
 
   start(): void {
@@ -90,13 +97,16 @@ export class Reporter {
 
   #build(): void {
     const { counter, context, flush } = this.#options;
+    // First what may fail: what was drained is nowhere else.
+    const about = context();
     flush();
     const { flows, denies, shadows, lost } = counter.drain();
     const to = Math.max(this.#from, Date.now());
-    const droppedFrom = this.#droppedFrom ?? (lost ? this.#from : null);
+    const droppedFrom = lost > 0 ? this.#from : this.#droppedFrom;
+    if (lost > 0) this.#gaps += 1;
     this.#droppedFrom = null;
     this.#seq += 1;
-    const report = { epoch: this.#epoch, seq: this.#seq, from: this.#from, to, droppedFrom, flows, denies, shadows, ...context() };
+    const report = { epoch: this.#epoch, seq: this.#seq, from: this.#from, to, droppedFrom, flows, denies, shadows, ...about };
     this.#from = to;
     const bytes = Buffer.byteLength(JSON.stringify(report));
     this.#pending.push({ report, bytes });
@@ -116,15 +126,13 @@ export class Reporter {
 
   /** Deals with answers that sending again would not change. @returns true when delivery can go on */
   #settle(error: unknown): boolean {
-    if (!(error instanceof PushFailure)) return false;
-    if (error.status === 409) {
-      this.#renumber();
-      return false;
-    }
-    if (error.status !== 400 && error.status !== 413) return false;
+    if (!(error instanceof PushFailure) || (error.status !== 400 && error.status !== 413)) return false;
     const dropped = this.#take();
-    this.#droppedFrom ??= dropped?.from ?? null;
-    this.#renumber();
+    this.#gaps += 1;
+    // The next report says so; one that is itself incomplete says that instead, and the hole before it speaks for itself.
+    const next = this.#pending[0];
+    if (next) this.#pending[0] = { ...next, report: { ...next.report, droppedFrom: next.report.droppedFrom ?? dropped?.from ?? null } };
+    else this.#droppedFrom ??= dropped?.from ?? null;
     this.#options.log.error({ reason: error.message }, 'the operator refuses a report; it is dropped and the gap is reported');
     return true;
   }
@@ -134,22 +142,4 @@ export class Reporter {
     this.#bytes -= first?.bytes ?? 0;
     return first?.report;
   }
-
-  /** Starts a new epoch, in which what is still pending counts from 1: the operator expects no gap in `seq`. */
-  #renumber(): void {
-    this.#epoch = newEpoch();
-    this.#seq = 0;
-    const droppedFrom = this.#droppedFrom;
-    const rest = this.#pending.splice(0);
-    for (const { report, bytes } of rest) {
-      this.#seq += 1;
-      const gap = this.#seq === 1 ? (report.droppedFrom ?? droppedFrom) : report.droppedFrom;
-      this.#pending.push({ report: { ...report, epoch: this.#epoch, seq: this.#seq, droppedFrom: gap }, bytes });
-    }
-    if (rest.length > 0) this.#droppedFrom = null;
-  }
-}
-
-function newEpoch(): string {
-  return randomBytes(12).toString('hex');
 }

@@ -2,11 +2,17 @@ import type { KeyObject } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Authority } from '../ca/authority.ts';
 import type { StrictStepper } from '../controllers/strict-step.ts';
-import type { AuditChain } from '../history/audit.ts';
+import type { CaController } from '../ca/controller.ts';
+import type { Issuance } from '../ca/issuance.ts';
 import type { StrictSources } from '../observe/views/strict.ts';
 import type { PushHub } from '../push/hub.ts';
 import type { ResourceStore } from '../store/ports.ts';
 import type { Events } from './events.ts';
+
+/** A hash-chained record that can be checked. */
+interface Chain {
+  verify(): Promise<'intact' | 'broken'>;
+}
 
 /** What the API is made of; put together in `main.ts`. */
 export interface ApiDependencies extends StrictSources {
@@ -14,7 +20,10 @@ export interface ApiDependencies extends StrictSources {
   readonly authority: Authority;
   readonly hub: PushHub;
   readonly stepper: StrictStepper;
-  readonly auditChain: AuditChain;
+  readonly ca: CaController;
+  readonly issuance: Issuance;
+  readonly auditChain: Chain;
+  readonly certificateChain: Chain;
   readonly evidenceKey: KeyObject;
   readonly events: Events;
   readonly log: Logger;

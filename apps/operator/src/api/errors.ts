@@ -1,6 +1,8 @@
 import type { ApiError } from '@sallyport/shared/api';
 import { formatProblem, InvalidResourceError } from '@sallyport/shared/resources';
 import { IssuanceError } from '../ca/authority.ts';
+import { ParentError } from '../ca/parents/parent.ts';
+import { RotationRefused } from '../ca/rotation.ts';
 import { NotReadyError } from '../controllers/strict-step.ts';
 import { ConflictError, NotFoundError } from '../store/ports.ts';
 
@@ -35,7 +37,9 @@ export function toApiError(error: unknown): ApiError {
   if (error instanceof ConflictError) return body('conflict', error.message, 'nothing was changed');
   if (error instanceof NotFoundError) return body('not-found', error.message);
   if (error instanceof NotReadyError) return body('precondition', error.message, 'clear the blockers that `strict plan` names, then try again; nothing was changed');
-  if (error instanceof IssuanceError) return body('unavailable', error.message);
+  if (error instanceof IssuanceError) return body('unavailable', error.message, error.remedy);
+  if (error instanceof RotationRefused) return body('precondition', error.message, error.remedy);
+  if (error instanceof ParentError) return body('precondition', error.message, 'what signs now goes on; mend the parent, then try again');
   if (isDatabaseAway(error)) return body('unavailable', 'the database cannot be reached now', 'it is tried again with every request; retry in a moment');
   return body('internal', 'the operator failed on this request; its log has the details');
 }

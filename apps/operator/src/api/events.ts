@@ -1,5 +1,5 @@
 /** What may have changed; the console asks again for what it shows. */
-export type Topic = 'resources' | 'telemetry' | 'signals' | 'proxies' | 'steps';
+export type Topic = 'resources' | 'telemetry' | 'signals' | 'proxies' | 'steps' | 'ca';
 
 /** At most one event a second for each topic reaches a listener: enough to be live, too few to flicker. */
 const SPACING_MS = 1_000;

@@ -1,4 +1,5 @@
-import { Gauge, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
+import { caCertificates, laggards } from '../observe/views/ca.ts';
 import { certificateItems, pastHalfRotationInterval } from '../observe/views/certificates.ts';
 import { proxiesView } from '../observe/views/overview.ts';
 import { openSignals } from '../history/signals.ts';
@@ -23,6 +24,35 @@ export async function metricsText(dependencies: ApiDependencies): Promise<string
   for (const item of certificates) expiry.set({ spiffe_id: item.spiffeId, proxy: item.proxy }, Date.parse(item.notAfter) / 1000);
   const share = pastHalfRotationInterval(certificates);
   if (share !== null) gauge('sallyport_workloads_past_half_rotation_ratio', 'Share of workloads whose SVID is older than half of the rotation interval; about 0.5 is normal').set(share);
+  await caMetrics(dependencies, registry, gauge);
   gauge('sallyport_signals_open', 'Signals that hold now').set(signals.length);
   return registry.metrics();
+}
+
+type MakeGauge = (name: string, help: string, labelNames?: string[]) => Gauge;
+
+/** Every certificate that signs and every entry of the bundle, what was issued and refused, and who lags behind the bundle. */
+async function caMetrics(dependencies: ApiDependencies, registry: Registry, gauge: MakeGauge): Promise<void> {
+  const { authority, ca, issuance, now } = dependencies;
+  const labels = ['role', 'state', 'parent', 'in_bundle', 'fingerprint'];
+  const ends = gauge('sallyport_ca_not_after_seconds', 'End of validity of a CA certificate or bundle entry, seconds since the epoch', labels);
+  const used = gauge('sallyport_ca_lifetime_used_ratio', 'Share of the life of a CA certificate that has passed; above 1 it has expired', labels);
+  for (const entry of caCertificates(authority.document, ca.policy, [], now()).filter(({ state }) => state !== 'removed')) {
+    const set = { role: entry.role, state: entry.state, parent: entry.parent, in_bundle: String(entry.inBundle), fingerprint: entry.fingerprint };
+    ends.set(set, Date.parse(entry.notAfter) / 1000);
+    used.set(set, entry.lifetimeUsed);
+  }
+  gauge('sallyport_ca_anchored', '1 when the CA stands under the parent that the Mesh asks for').set(ca.condition.status === 'True' ? 1 : 0);
+  gauge('sallyport_bundle_sequence', 'Sequence number of the trust bundle').set(authority.document.sequence);
+  const lag = gauge('sallyport_bundle_ack_lag_seconds', 'Since when a root is published that a live proxy has not acknowledged; no value for proxies that have them all', ['proxy']);
+  for (const { proxy, acknowledged } of await laggards(dependencies)) {
+    const missing = authority.document.entries.filter(({ sequence }) => sequence !== null && sequence > (acknowledged ?? 0)).map(({ publishedAt }) => publishedAt ?? now());
+    lag.set({ proxy }, Math.max(0, (now() - Math.min(now(), ...missing)) / 1000));
+  }
+  const counter = (name: string, help: string, label: string, counts: ReadonlyMap<string, number>) => {
+    const made = new Counter({ name, help, labelNames: [label], registers: [registry] });
+    for (const [value, count] of counts) made.inc({ [label]: value }, count);
+  };
+  counter('sallyport_svids_issued_total', 'SVIDs issued since the start, by what was attested', 'attestation', issuance.counts.issued);
+  counter('sallyport_svids_refused_total', 'Requests for an SVID that were refused since the start, by reason', 'reason', issuance.counts.refused);
 }

@@ -4,6 +4,7 @@ import { bodyLimit } from 'hono/body-limit';
 import { streamSSE } from 'hono/streaming';
 import { analysisRoutes } from './analysis-routes.ts';
 import { type ApiEnv, requireRole } from './auth.ts';
+import { caRoutes } from './ca-routes.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { ApiFailure, STATUS, toApiError } from './errors.ts';
 import { evidenceRoutes } from './evidence-routes.ts';
@@ -30,7 +31,7 @@ export function createApi(dependencies: ApiDependencies): Hono<ApiEnv> {
   api.get('/healthz', (c) => c.text('ok\n'));
   api.get('/readyz', (c) => (dependencies.ready() ? c.text('ok\n') : c.text('starting\n', 503)));
   api.get('/metrics', requireRole(dependencies.database, 'viewer', dependencies.now), async (c) => c.text(await metricsText(dependencies)));
-  for (const routes of [sessionRoutes, viewRoutes, analysisRoutes, resourceRoutes, operationRoutes, evidenceRoutes, eventRoutes]) {
+  for (const routes of [sessionRoutes, viewRoutes, analysisRoutes, resourceRoutes, operationRoutes, evidenceRoutes, caRoutes, eventRoutes]) {
     api.route('/api/v1', routes(dependencies));
   }
   api.notFound((c) => c.json({ error: { code: 'not-found', message: `no such route: ${c.req.method} ${c.req.path}` } }, 404));

@@ -1,21 +1,21 @@
 import { type KeyObject, randomBytes, X509Certificate } from 'node:crypto';
-import { type Issuer, issueCertificate, renewalTime } from '@sallyport/shared/pki';
-import { KeyFiles, newKeyPair } from './key-files.ts';
+import {
+  activeEntry, bundleOf, type CaDocument, type CaEntry, issuerMargin, readCaCertificate, renewalTime, shortestLeaf, type Signer, signCertificate,
+} from '@sallyport/shared/pki';
+import { signingPair } from './ca-entries.ts';
+import type { CaStore } from './ca-store.ts';
+import { signerOf } from './key-files.ts';
 
 const MINUTE = 60_000;
-const DAY = 24 * 60 * MINUTE;
-/** identity-pki.md §5: root 3 years, issuer 30 days and replaced at 15. */
-const ROOT_LIFETIME = 3 * 365 * DAY;
-const ISSUER_LIFETIME = 30 * DAY;
+const LONGEST_LEAF = 7 * 24 * 60 * MINUTE;
 /** Clocks of proxies may be behind by this much (istio#32176). */
-const SKEW = MINUTE;
-const SHORTEST_LEAF = MINUTE;
+export const SKEW = MINUTE;
 
 /** An issued SVID. Times in ms since the epoch. */
 export interface IssuedSvid {
   readonly spiffeId: string;
-  /** Leaf, then the issuing intermediate, in PEM. */
-  readonly chain: readonly [string, string];
+  /** Leaf, then what leads to a root of the bundle or of the CA's parent, in PEM. */
+  readonly chain: readonly string[];
   readonly serial: string;
   readonly issuer: string;
   readonly notBefore: number;
@@ -23,114 +23,105 @@ export interface IssuedSvid {
   readonly renewAt: number;
 }
 
-/** The CA cannot issue now; the message says why and what to do. */
+/** The CA cannot issue now; the message says why, the remedy what to do. */
 export class IssuanceError extends Error {
   override readonly name = 'IssuanceError';
+  readonly remedy: string;
+  constructor(message: string, remedy: string) {
+    super(message);
+    this.remedy = remedy;
+  }
 }
 
-/**
- * The trust domain's CA: a self-signed root that signs only intermediates, and an issuing intermediate that signs
- * SVIDs. Keys are files of mode 0600 in the operator's state directory, never in the database.
- */
+const REPAIR = 'run: sallyport ca rotate-root, then: sallyport ca activate --force; or stop the operator and run: sallyport ca repair --offline. Then give proxies the new bundle.pem';
+
+/** Signs SVIDs with the active issuer. Which issuer that is, and how it is followed, is the rotation's affair. */
 export class Authority {
-  readonly #files: KeyFiles;
-  readonly #trustDomain: string;
+  readonly #store: CaStore;
   readonly #now: () => number;
-  readonly #root: { issuer: Issuer; pem: string };
-  #issuing: { issuer: Issuer; pem: string };
+  #signer: { id: string; signer: Signer; name: ReturnType<typeof issuerName> } | null = null;
 
-  constructor(options: { directory: string; trustDomain: string; now: () => number }) {
-    this.#files = new KeyFiles(options.directory);
-    this.#trustDomain = options.trustDomain;
+  constructor(options: { store: CaStore; now: () => number }) {
+    this.#store = options.store;
     this.#now = options.now;
-    this.#root = this.#load('root') ?? this.#createRoot();
-    this.#issuing = this.#load('issuing') ?? this.#createIssuing();
   }
 
-  #load(name: 'root' | 'issuing'): { issuer: Issuer; pem: string } | null {
-    const keys = this.#files.readKey(`${name}.key`);
-    const pem = this.#files.read(`${name}.pem`);
-    if (!keys || pem === null) return null;
-    const certificate = new X509Certificate(pem);
-    if (!certificate.checkPrivateKey(keys.privateKey)) throw new IssuanceError(`${name}.key does not belong to ${name}.pem; restore both from one backup`);
-    return { issuer: { subject: commonName(certificate.subject), ...keys }, pem };
+  get document(): CaDocument {
+    return this.#store.document;
   }
 
-  #createRoot(): { issuer: Issuer; pem: string } {
-    const keys = newKeyPair();
-    const issuer = { subject: `${this.#trustDomain} root ${randomBytes(4).toString('hex')}`, ...keys };
-    return this.#certify('root', issuer, issuer, ROOT_LIFETIME, null);
-  }
-
-  #createIssuing(): { issuer: Issuer; pem: string } {
-    const issuer = { subject: `${this.#trustDomain} issuing ${randomBytes(4).toString('hex')}`, ...newKeyPair() };
-    return this.#certify('issuing', issuer, this.#root.issuer, ISSUER_LIFETIME, 0);
-  }
-
-  #certify(name: 'root' | 'issuing', subject: Issuer, signer: Issuer, lifetime: number, pathLength: number | null) {
-    const now = this.#now();
-    const template = {
-      subject: subject.subject,
-      uri: `spiffe://${this.#trustDomain}`,
-      notBefore: now - SKEW,
-      notAfter: now + lifetime,
-      serial: newSerial(),
-      kind: { ca: true, pathLength } as const,
-    };
-    const pem = issueCertificate(template, subject.publicKey, signer);
-    this.#files.writeKey(`${name}.key`, subject.privateKey);
-    this.#files.write(`${name}.pem`, pem);
-    if (name === 'issuing') this.#files.write('issuers.json', JSON.stringify([...this.issuerNames(), subject.subject]));
-    return { issuer: subject, pem };
+  /** Calls back after each change of the CA: roots, issuers, states. */
+  onChange(listener: () => void): void {
+    this.#store.onChange(listener);
   }
 
   /** Roots of the trust bundle, in PEM. */
   roots(): string[] {
-    return [this.#root.pem];
+    return bundleOf(this.document).map((entry) => entry.pem);
   }
 
-  /** Names of every issuing certificate that this CA has made: who may have signed an SVID of ours. */
+  /** Names of every issuing certificate that this CA has had: who may have signed an SVID of ours. */
   issuerNames(): string[] {
-    return JSON.parse(this.#files.read('issuers.json') ?? '[]') as string[];
+    const named = this.document.entries.filter((entry) => entry.role === 'issuer').map((entry) => entry.subject);
+    return [...new Set([...this.document.earlierIssuers, ...named])];
   }
 
   /** The certificates that sign, for the console. */
   certificates(): { root: X509Certificate; issuing: X509Certificate } {
-    return { root: new X509Certificate(this.#root.pem), issuing: new X509Certificate(this.#issuing.pem) };
+    const { root, issuer } = this.#active();
+    return { root: new X509Certificate(root.pem), issuing: new X509Certificate(issuer.pem) };
   }
 
   /**
-   * Issues an X.509-SVID of at most 24 h that never outlives its issuer.
+   * Issues an X.509-SVID that never outlives its issuer.
    *
-   * @throws IssuanceError when the issuer or the root has expired
+   * @throws IssuanceError when the issuer or the root has expired or is about to
    */
-  issueSvid(spiffeId: string, key: KeyObject, lifetimeMs: number): IssuedSvid {
+  async issueSvid(spiffeId: string, key: KeyObject, lifetimeMs: number): Promise<IssuedSvid> {
     const now = this.#now();
-    this.#renewIssuing(now);
-    const issuerEnd = new X509Certificate(this.#issuing.pem).validToDate.getTime();
-    const notAfter = floorSecond(Math.min(now + Math.min(lifetimeMs, DAY), issuerEnd - MINUTE));
-    if (notAfter - now < SHORTEST_LEAF) throw new IssuanceError('the issuing certificate is about to expire; replace the root of this trust domain');
+    const { root, issuer } = this.#active();
+    const lifetime = Math.min(lifetimeMs, LONGEST_LEAF);
+    const end = Math.min(issuer.notAfter, root.notAfter);
+    checkUsable(issuer.notAfter <= root.notAfter ? issuer : root, now);
+    const notAfter = floorSecond(Math.min(now + lifetime, end - issuerMargin(lifetime)));
+    if (notAfter - now < shortestLeaf(lifetime)) throw new IssuanceError(`${issuer.subject} ends at ${new Date(end).toISOString()}, too soon for another SVID`, REPAIR);
     const notBefore = floorSecond(now - SKEW);
     const serial = newSerial();
     const template = { subject: '', uri: spiffeId, notBefore, notAfter, serial, kind: { ca: false } as const };
-    const leaf = issueCertificate(template, key, this.#issuing.issuer);
+    const { signer, name } = this.#signing(issuer);
+    this.#store.coverLeaf(issuer.id, notAfter, lifetime);
+    const leaf = await signCertificate(template, key, name, signer);
     // Half of the time that is left from now; the allowance for skew is not part of an SVID's working life.
     const renewAt = renewalTime(now, notAfter, randomBytes(4).readUInt32BE() / 2 ** 32);
-    return { spiffeId, chain: [leaf, this.#issuing.pem], serial: serial.toString('hex'), issuer: this.#issuing.issuer.subject, notBefore, notAfter, renewAt };
+    return { spiffeId, chain: [leaf, issuer.pem, ...issuer.chain], serial: serial.toString('hex'), issuer: issuer.subject, notBefore, notAfter, renewAt };
   }
 
-  #renewIssuing(now: number): void {
-    const present = new X509Certificate(this.#issuing.pem);
-    const start = present.validFromDate.getTime();
-    const end = present.validToDate.getTime();
-    if (now < start + (end - start) / 2) return;
-    if (new X509Certificate(this.#root.pem).validToDate.getTime() - ISSUER_LIFETIME < now) return;
-    this.#issuing = this.#createIssuing();
+  #active(): { root: CaEntry; issuer: CaEntry } {
+    const pair = signingPair(this.document);
+    if (!pair) throw new IssuanceError('this CA has no active issuer yet', activeEntry(this.document, 'root') ? 'it makes one by itself; see: sallyport ca status' : REPAIR);
+    return pair;
+  }
+
+  #signing(issuer: CaEntry) {
+    if (this.#signer?.id !== issuer.id) this.#signer = { id: issuer.id, signer: signerOf(this.#store.keysOf(issuer)), name: issuerName(issuer.pem) };
+    return this.#signer;
   }
 }
 
+/** Expired with its remedy: nothing that repairs may need what has expired (linkerd2#4808). */
+function checkUsable(entry: CaEntry, now: number): void {
+  if (entry.notAfter > now) return;
+  throw new IssuanceError(`the ${entry.role} ${entry.subject} expired at ${new Date(entry.notAfter).toISOString()}; no SVID is issued under it`, REPAIR);
+}
+
+/** An issuer's name and key identifier as they stand in its own certificate, whoever made that. */
+export function issuerName(pem: string) {
+  const { subject, keyId } = readCaCertificate(pem);
+  return { subject, ...(keyId ? { keyId } : {}) };
+}
+
 /** RFC 5280 §4.1.2.2: positive, at most 20 bytes; 16 with the top bit clear and the next set never start with a zero. */
-function newSerial(): Buffer {
+export function newSerial(): Buffer {
   const serial = randomBytes(16);
   serial[0] = ((serial[0] ?? 0) & 0x7f) | 0x40;
   return serial;
@@ -138,9 +129,4 @@ function newSerial(): Buffer {
 
 function floorSecond(at: number): number {
   return Math.floor(at / 1000) * 1000;
-}
-
-/** CN of an X509Certificate's subject text. */
-function commonName(subject: string): string {
-  return /^CN=(.*)$/m.exec(subject)?.[1] ?? subject;
 }

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { caCommand } from './commands/ca.ts';
 import { demoCommand } from './commands/demo.ts';
 import { evidenceCommand } from './commands/evidence.ts';
 import { graphCommand } from './commands/graph.ts';
@@ -6,6 +7,7 @@ import { auditCommand, certsCommand, deniesCommand, namespacesCommand, proxiesCo
 import { policyCommand } from './commands/policy.ts';
 import { applyCommand, deleteCommand, getCommand } from './commands/resources.ts';
 import { spiffeIdCommand } from './commands/spiffe-id.ts';
+import { svidCommand } from './commands/svid.ts';
 import { strictCommand } from './commands/strict.ts';
 import { testCommand } from './commands/test.ts';
 import { workloadCommand } from './commands/workload.ts';
@@ -23,7 +25,7 @@ function program(): Command {
     .addHelpText('after', EXIT_HELP);
   const commands = [
     demoCommand(), applyCommand(), getCommand(), deleteCommand(), graphCommand(), namespacesCommand(), strictCommand(),
-    certsCommand(), signalsCommand(), deniesCommand(), shadowsCommand(), proxiesCommand(), auditCommand(), evidenceCommand(), workloadCommand(), testCommand(), policyCommand(), spiffeIdCommand(),
+    certsCommand(), caCommand(), signalsCommand(), deniesCommand(), shadowsCommand(), proxiesCommand(), auditCommand(), evidenceCommand(), workloadCommand(), testCommand(), policyCommand(), spiffeIdCommand(), svidCommand(),
   ];
   for (const command of commands) sallyport.addCommand(command);
   throwInsteadOfExit(sallyport);

@@ -1,4 +1,6 @@
 import type { Condition, Resource, Status, TrafficPolicy } from '@sallyport/shared/resources';
+import type { CaCondition } from '../ca/controller.ts';
+import type { FederationState } from '../federation/controller.ts';
 import type { Programming } from '../push/hub.ts';
 import { targetsOf } from '../push/traffic.ts';
 import { type Referable, resolve } from './references.ts';
@@ -15,9 +17,24 @@ export function policyStatus(object: Resource, known: Referable, progress: Progr
 }
 
 /** The status of an object that only the operator reads. */
-export function plainStatus(object: Resource, known: Referable, now: number): Status {
-  const verdicts = object.kind === 'ExpectedGraph' ? [accepted(object, known), resolvedRefs(object, known)] : [accepted(object, known)];
-  return statusOf(object, verdicts, now);
+export function plainStatus(object: Resource, known: Referable, ca: CaCondition, now: number): Status {
+  if (object.kind === 'ExpectedGraph') return statusOf(object, [accepted(object, known), resolvedRefs(object, known)], now);
+  return statusOf(object, [accepted(object, known), { type: 'CertificateAuthority', ...ca }], now);
+}
+
+/** The status of a federation: whether it is taken up, and how old its bundle is. */
+export function federationStatus(object: Resource, known: Referable, state: FederationState, now: number): Status {
+  const taken: Verdict = state.refused === null ? accepted(object, known) : { type: 'Accepted', status: 'False', reason: 'TrustDomainTaken', message: state.refused };
+  return statusOf(object, [taken, { type: 'BundleFetched', ...bundleVerdict(state) }], now);
+}
+
+function bundleVerdict({ refused, fetchedAt, usable, failure }: FederationState): Omit<Verdict, 'type'> {
+  if (refused !== null) return { status: 'False', reason: 'NotAccepted', message: 'nothing is fetched for this object' };
+  if (failure !== null && !usable) return { status: 'False', reason: 'BundleUnavailable', message: `there is no bundle, so nobody of that trust domain is believed: ${failure}` };
+  const since = fetchedAt === null ? 'the bundle of this object' : `the bundle of ${new Date(fetchedAt).toISOString()}`;
+  if (failure !== null) return { status: 'False', reason: 'BundleStale', message: `${since} stays in use, because a newer one cannot be fetched: ${failure}` };
+  if (fetchedAt === null) return { status: 'Unknown', reason: 'Pending', message: 'the first fetch has not ended' };
+  return { status: 'True', reason: 'BundleFetched', message: 'the bundle is in use and kept fresh by its hint' };
 }
 
 function statusOf(object: Resource, verdicts: readonly Verdict[], now: number): Status {

@@ -5,6 +5,8 @@ import type { AuthorizationPolicy, JwtRule, RequestAuthentication, Resource, Tra
 
 /** What objects may refer to, as it is now. */
 export interface Referable {
+  /** Names of our own trust domain. */
+  readonly trustDomains: ReadonlySet<string>;
   /** Identities that exist, as `namespace/serviceAccount`. */
   readonly accounts: ReadonlySet<string>;
   /** Ports of services, by `namespace/name`. */
@@ -68,28 +70,30 @@ function providerProblem({ spec }: AuthorizationPolicy, { providers }: Referable
 }
 
 /** A principal that nobody holds is most likely a typo, and an ALLOW rule with it admits nobody. */
-function accountProblem(object: Resource, { accounts }: Referable): Resolution | null {
-  const list = [...new Set(referencedAccounts(object).filter((account) => !accounts.has(account)))].sort();
+function accountProblem(object: Resource, { accounts, trustDomains }: Referable): Resolution | null {
+  const list = [...new Set(referencedAccounts(object, trustDomains).filter((account) => !accounts.has(account)))].sort();
   if (list.length === 0) return null;
   const shown = list.slice(0, 5).join(', ');
   return problem('UnknownServiceAccount', `no workload has service account ${shown}${list.length > 5 ? ` and ${list.length - 5} more` : ''}`);
 }
 
-function referencedAccounts(object: Resource): string[] {
+function referencedAccounts(object: Resource, trustDomains: ReadonlySet<string>): string[] {
   const namespace = object.metadata.namespace ?? '';
   if (object.kind === 'ExpectedGraph') return object.spec.edges.map(({ from }) => `${from.namespace ?? namespace}/${from.serviceAccount}`);
   if (object.kind !== 'AuthorizationPolicy') return [];
   const sources = (object.spec.rules ?? []).flatMap((rule) => (rule.from ?? []).map((entry) => entry.source));
   return sources.flatMap((source) => [
-    ...(source.principals ?? []).flatMap(accountOf),
+    ...(source.principals ?? []).flatMap((principal) => accountOf(principal, trustDomains)),
     ...(source.serviceAccounts ?? []).map((account) => (account.includes('/') ? account : `${namespace}/${account}`)),
   ]);
 }
 
-function accountOf(principal: string): string[] {
+function accountOf(principal: string, trustDomains: ReadonlySet<string>): string[] {
   if (principal.includes('*')) return [];
   try {
     const id = parseSpiffeId(principal.startsWith('spiffe://') ? principal : `spiffe://${principal}`);
+    // Who exists in another trust domain is not for us to know.
+    if (!trustDomains.has(id.trustDomain)) return [];
     return [id.namespace === null ? principal : `${id.namespace}/${id.serviceAccount ?? ''}`];
   } catch {
     return [principal];

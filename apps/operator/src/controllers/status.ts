@@ -1,11 +1,13 @@
-import type { Resource } from '@sallyport/shared/resources';
+import type { FederatedTrustDomain, Resource } from '@sallyport/shared/resources';
 import type { Logger } from 'pino';
+import type { CaCondition } from '../ca/controller.ts';
+import type { FederationState } from '../federation/controller.ts';
 import type { PushHub } from '../push/hub.ts';
 import type { ResourceCache } from '../store/cache.ts';
 import { keyOf, NotFoundError, type ResourceStore } from '../store/ports.ts';
 import { meshOf } from '../observe/mesh-state.ts';
 import { rulingPolicies } from '../push/traffic.ts';
-import { plainStatus, policyStatus } from './conditions.ts';
+import { federationStatus, plainStatus, policyStatus } from './conditions.ts';
 import type { KeyState, Referable } from './references.ts';
 
 const PROGRAMMED_KINDS = { AuthorizationPolicy: 'authz', PeerAuthentication: 'peer', RequestAuthentication: 'authn', TrafficPolicy: 'traffic', Workload: 'workload', Service: 'service' } as const;
@@ -18,6 +20,10 @@ export interface StatusOptions {
   readonly trustDomain: string;
   /** What is known of the keys at a source. */
   readonly keys: (source: string) => KeyState | null;
+  /** How the CA stands to what the Mesh asks for. */
+  readonly ca: () => CaCondition;
+  /** How a federation stands. */
+  readonly federation: (object: FederatedTrustDomain) => FederationState;
   readonly now: () => number;
   readonly log: Logger;
 }
@@ -85,17 +91,20 @@ export class StatusController {
       const state = progress.get(name);
       if (state) await this.#write(object, policyStatus(object, known, state, this.#now()));
     }
+    for (const object of this.#cache.all('FederatedTrustDomain')) await this.#write(object, federationStatus(object, known, this.#options.federation(object), this.#now()));
     for (const object of [...this.#cache.all('Mesh'), ...this.#cache.all('ExpectedGraph')]) {
-      await this.#write(object, plainStatus(object, known, this.#now()));
+      await this.#write(object, plainStatus(object, known, this.#options.ca(), this.#now()));
     }
   }
 
   #referable(): Referable {
+    const { trustDomain, trustDomainAliases = [], extensionProviders = [] } = meshOf(this.#cache, this.#options.trustDomain).spec;
     return {
+      trustDomains: new Set([trustDomain, ...trustDomainAliases, 'cluster.local']),
       accounts: new Set(this.#cache.all('Workload').map(({ metadata, spec }) => `${metadata.namespace ?? ''}/${spec.serviceAccount}`)),
       services: new Map(this.#cache.all('Service').map(({ metadata, spec }) => [`${metadata.namespace ?? ''}/${metadata.name}`, new Set(spec.ports.map(({ port }) => port))])),
       trafficRulers: rulingPolicies(this.#cache.all('TrafficPolicy')),
-      providers: new Set(meshOf(this.#cache, this.#options.trustDomain).spec.extensionProviders?.map(({ name }) => name)),
+      providers: new Set(extensionProviders.map(({ name }) => name)),
       keys: this.#options.keys,
     };
   }

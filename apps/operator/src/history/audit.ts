@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { canonicalJson } from '@sallyport/shared/mesh';
 import type { AuditEntry as AuditEntryView } from '@sallyport/shared/api';
 import type { AuditEntry as Row, Prisma } from '../generated/prisma/client.ts';
+import { GENESIS, HashChain } from './chain.ts';
 import type { Database, Transaction } from '../store/postgres/client.ts';
 import type { RecordWrite } from '../store/postgres/store.ts';
 
@@ -15,7 +16,6 @@ export interface AuditEvent {
   readonly after: unknown;
 }
 
-const GENESIS = '0'.repeat(64);
 /** Any constant: names the advisory lock under which the chain grows by one entry at a time. */
 const CHAIN_LOCK = 7_411_902;
 
@@ -74,38 +74,11 @@ function toView(row: Row): AuditEntryView {
   return { ...row, seq: Number(row.seq), at: row.at.toISOString(), via: row.via as AuditEvent['via'] };
 }
 
-/** Verifies the chain and remembers how far it got, so that a page view does not read a year of entries again. */
-export class AuditChain {
-  readonly #database: Database;
-  #seq = 0n;
-  #hash = GENESIS;
-  #broken = false;
-
-  constructor(database: Database) {
-    this.#database = database;
-  }
-
-  /** Checks every entry since the last call. A chain that was found broken stays broken. */
-  async verify(): Promise<'intact' | 'broken'> {
-    while (!this.#broken) {
-      const rows = await this.#database.auditEntry.findMany({ where: { seq: { gt: this.#seq } }, orderBy: { seq: 'asc' }, take: 500 });
-      for (const row of rows) this.#check(row);
-      if (rows.length < 500) break;
-    }
-    if (!this.#broken) await this.#checkHead();
-    return this.#broken ? 'broken' : 'intact';
-  }
-
-  #check(row: Row): void {
-    if (row.seq !== this.#seq + 1n || row.previousHash !== this.#hash || row.hash !== hashOf(row)) this.#broken = true;
-    this.#seq = row.seq;
-    this.#hash = row.hash;
-  }
-
-  /** A truncated log still chains; the head that we saw must still be there. */
-  async #checkHead(): Promise<void> {
-    if (this.#seq === 0n) return;
-    const head = await this.#database.auditEntry.findUnique({ where: { seq: this.#seq } });
-    if (head?.hash !== this.#hash) this.#broken = true;
-  }
+/** Checks the audit log; kept for the life of the process, so that a page view does not read a year of entries again. */
+export function auditChain(database: Database): HashChain<Row> {
+  return new HashChain<Row>({
+    after: (seq, take) => database.auditEntry.findMany({ where: { seq: { gt: seq } }, orderBy: { seq: 'asc' }, take }),
+    at: (seq) => database.auditEntry.findUnique({ where: { seq } }),
+    hashOf,
+  });
 }

@@ -1,28 +1,113 @@
-import type { Certificate } from '../generated/prisma/client.ts';
+import { createHash } from 'node:crypto';
+import { canonicalJson } from '@sallyport/shared/mesh';
 import type { IssuedSvid } from '../ca/authority.ts';
+import type { Certificate } from '../generated/prisma/client.ts';
 import type { Database } from '../store/postgres/client.ts';
+import { GENESIS, HashChain } from './chain.ts';
 
-/** Writes down an issued SVID; an SVID that could not be recorded is not handed out. */
-export async function recordCertificate(
-  database: Database,
-  issued: { svid: IssuedSvid; spkiHash: string; proxy: string; workload: { namespace: string; name: string } | null; attestation: string; now: number },
-): Promise<void> {
-  const { svid } = issued;
-  await database.certificate.create({
-    data: {
-      serial: svid.serial,
-      spiffeId: svid.spiffeId,
-      issuer: svid.issuer,
-      notBefore: new Date(svid.notBefore),
-      notAfter: new Date(svid.notAfter),
-      renewAt: new Date(svid.renewAt),
-      spkiHash: issued.spkiHash,
-      proxy: issued.proxy,
-      namespace: issued.workload?.namespace ?? null,
-      workload: issued.workload?.name ?? null,
-      attestation: issued.attestation,
-      issuedAt: new Date(issued.now),
-    },
+/** Any constant: names the advisory lock under which the chain grows. */
+const CHAIN_LOCK = 7_411_903;
+const MOST_AT_ONCE = 200;
+
+/** An SVID with what it was issued for. */
+export interface Issued {
+  readonly svid: IssuedSvid;
+  readonly spkiHash: string;
+  readonly proxy: string;
+  readonly workload: { readonly namespace: string; readonly name: string } | null;
+  readonly attestation: string;
+  readonly now: number;
+}
+
+type Plain = Omit<Certificate, 'seq' | 'previousHash' | 'hash'>;
+
+function hashOf({ hash: _hash, seq, ...row }: Omit<Certificate, 'hash'> & { hash?: unknown }): string {
+  return createHash('sha256').update(canonicalJson(JSON.parse(JSON.stringify({ ...row, seq: String(seq) })))).digest('hex');
+}
+
+/**
+ * The hash-chained record of issuance. An SVID that could not be recorded is not handed out. What is asked for while a
+ * transaction runs goes into the next one together: the chain grows under a lock, and a burst must not queue for it.
+ */
+export class CertificateLedger {
+  readonly #database: Database;
+  #waiting: { row: Plain; done: PromiseWithResolvers<void> }[] = [];
+  #running = false;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Resolves when the row is kept. */
+  record(issued: Issued): Promise<void> {
+    const done = Promise.withResolvers<void>();
+    this.#waiting.push({ row: rowOf(issued), done });
+    void this.#run();
+    return done.promise;
+  }
+
+  /** Chains the rows of versions that had no chain, oldest first. */
+  async chainEarlier(): Promise<void> {
+    for (;;) {
+      const rows = await this.#database.certificate.findMany({ where: { seq: null }, orderBy: [{ issuedAt: 'asc' }, { serial: 'asc' }], take: MOST_AT_ONCE });
+      if (rows.length === 0) return;
+      await this.#append(rows, true);
+    }
+  }
+
+  async #run(): Promise<void> {
+    if (this.#running) return;
+    this.#running = true;
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, MOST_AT_ONCE);
+      try {
+        await this.#append(batch.map(({ row }) => row), false);
+        for (const { done } of batch) done.resolve();
+      } catch (error) {
+        for (const { done } of batch) done.reject(error);
+      }
+    }
+    this.#running = false;
+  }
+
+  async #append(rows: readonly Plain[], present: boolean): Promise<void> {
+    await this.#database.$transaction(async (transaction) => {
+      await transaction.$executeRaw`SELECT pg_advisory_xact_lock(${CHAIN_LOCK})`;
+      let last = await transaction.certificate.findFirst({ where: { seq: { not: null } }, orderBy: { seq: 'desc' } });
+      const linked = rows.map((row): Certificate => {
+        const link = { ...row, seq: (last?.seq ?? 0n) + 1n, previousHash: last?.hash ?? GENESIS };
+        last = { ...link, hash: hashOf(link) };
+        return last;
+      });
+      if (!present) await transaction.certificate.createMany({ data: linked });
+      else for (const { serial, seq, previousHash, hash } of linked) await transaction.certificate.update({ where: { serial }, data: { seq, previousHash, hash } });
+    });
+  }
+}
+
+function rowOf({ svid, spkiHash, proxy, workload, attestation, now }: Issued): Plain {
+  return {
+    serial: svid.serial,
+    spiffeId: svid.spiffeId,
+    issuer: svid.issuer,
+    notBefore: new Date(svid.notBefore),
+    notAfter: new Date(svid.notAfter),
+    renewAt: new Date(svid.renewAt),
+    spkiHash,
+    proxy,
+    namespace: workload?.namespace ?? null,
+    workload: workload?.name ?? null,
+    attestation,
+    issuedAt: new Date(now),
+  };
+}
+
+/** Checks the record of issuance. */
+export function certificateChain(database: Database): HashChain<Certificate> {
+  return new HashChain<Certificate>({
+    after: (seq, take) => database.certificate.findMany({ where: { seq: { gt: seq } }, orderBy: { seq: 'asc' }, take }),
+    at: (seq) => database.certificate.findUnique({ where: { seq } }),
+    hashOf,
   });
 }
 

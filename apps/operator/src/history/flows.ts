@@ -141,13 +141,14 @@ function toDeny(row: Deny): DenyEvent {
   };
 }
 
-/** Deletes flows, shadow matches, denies and coverage that ended before `before`. @returns how many rows went */
+/** Deletes flows, shadow matches, denies and coverage that ended before `before`, and the numbers of reports taken before. @returns how many rows went */
 export async function pruneTelemetry(database: Database, before: Date): Promise<number> {
   const results = await database.$transaction([
     database.flowBucket.deleteMany({ where: { bucket: { lt: before } } }),
     database.shadowBucket.deleteMany({ where: { bucket: { lt: before } } }),
     database.deny.deleteMany({ where: { at: { lt: before } } }),
     database.coverage.deleteMany({ where: { to: { lt: before } } }),
+    database.reportEpoch.deleteMany({ where: { lastAt: { lt: before } } }),
   ]);
   return results.reduce((sum, result) => sum + result.count, 0);
 }

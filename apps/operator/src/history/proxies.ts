@@ -7,8 +7,6 @@ import { addDenies, addFlows } from './flows.ts';
 import { addShadows } from './shadows.ts';
 
 const TOKEN_LIFETIME_MS = 10 * 60_000;
-/** Reports follow each other exactly; more than this between two of one process is a gap. */
-const SEAM_MS = 250;
 
 const digest = (token: string) => createHash('sha256').update(token).digest('hex');
 
@@ -31,10 +29,10 @@ export async function redeemJoinToken(transaction: Transaction, token: string, p
   return used.count === 1;
 }
 
-/** Enrols a proxy's machine key; a proxy that joins again replaces its key. */
+/** Enrols a proxy's machine key; a proxy that joins again replaces its key, and has acknowledged no bundle yet. */
 export async function enrolProxy(transaction: Transaction, name: string, role: string, machineKey: string, now: number): Promise<void> {
   const data = { role, machineKey, enrolledAt: new Date(now) };
-  await transaction.proxy.upsert({ where: { name }, create: { name, ...data }, update: { role, machineKey } });
+  await transaction.proxy.upsert({ where: { name }, create: { name, ...data }, update: { role, machineKey, bundleSequence: null } });
 }
 
 /** What came of a report: taken, taken before, or out of order. */
@@ -42,47 +40,41 @@ export type ReportOutcome = 'accepted' | 'duplicate' | 'unknown-proxy';
 
 /**
  * Takes a report exactly once: counts, denies, coverage and the proxy's own state in one transaction with the sequence
- * number that proves it was taken.
+ * number that proves it was taken. Numbers belong to a process, and two processes of a proxy may report in turn: while one
+ * drains, its successor is up.
  */
 export async function acceptReport(database: Database, proxy: string, report: ReportRequest, now: number): Promise<ReportOutcome> {
+  const { epoch, seq } = report;
   return database.$transaction(async (transaction) => {
-    const [row] = await transaction.$queryRaw<{ epoch: string | null; last_seq: number }[]>`
-      SELECT epoch, last_seq FROM proxies WHERE name = ${proxy} FOR UPDATE`;
+    // The lock makes reports of one proxy wait for each other: one that is sent again must see what became of the first.
+    const [row] = await transaction.$queryRaw<unknown[]>`SELECT name FROM proxies WHERE name = ${proxy} FOR UPDATE`;
     if (!row) return 'unknown-proxy';
-    if (row.epoch === report.epoch && report.seq <= row.last_seq) return 'duplicate';
+    const key = { proxy_epoch: { proxy, epoch } };
+    const taken = await transaction.reportEpoch.findUnique({ where: key });
+    if (taken !== null && seq <= taken.lastSeq) return 'duplicate';
     await addFlows(transaction, report.flows);
     await addDenies(transaction, report.denies);
     await addShadows(transaction, proxy, report.shadows, report.to);
-    await extendCoverage(transaction, proxy, report, row.epoch === report.epoch);
-    await transaction.proxy.update({
-      where: { name: proxy },
-      data: {
-        epoch: report.epoch,
-        lastSeq: report.seq,
-        lastReport: new Date(now),
-        svids: report.svids,
-        configVersion: report.configVersion,
-        configAgeSeconds: report.configAgeSeconds,
-      },
-    });
+    await extendCoverage(transaction, proxy, report);
+    const reached = { lastSeq: seq, lastAt: new Date(now) };
+    await transaction.reportEpoch.upsert({ where: key, create: { proxy, epoch, ...reached }, update: reached });
+    const { svids, configVersion, configAgeSeconds } = report;
+    await transaction.proxy.update({ where: { name: proxy }, data: { lastReport: new Date(now), svids, configVersion, configAgeSeconds } });
     return 'accepted';
   });
 }
 
 /**
- * A report proves [from, to). It continues the last stretch when the same process reported up to `from`; what lies
- * between processes, or was dropped, stays a gap and is never filled in.
+ * A report proves [from, to), or [from, droppedFrom) when it is incomplete from then on. It continues the stretch that its
+ * process reported up to `from`, since intervals of one process follow each other exactly; whatever lies between stays a gap
+ * and is never filled in.
  */
-async function extendCoverage(transaction: Transaction, proxy: string, report: ReportRequest, sameProcess: boolean): Promise<void> {
-  // What was dropped before this report's own span breaks the seam to the last one.
-  const from = report.from;
-  const last = await transaction.coverage.findFirst({ where: { proxy }, orderBy: { to: 'desc' } });
-  const seamless = sameProcess && report.droppedFrom === null && last !== null && Math.abs(from - last.to.getTime()) <= SEAM_MS;
-  if (seamless) {
-    await transaction.coverage.update({ where: { id: last.id }, data: { to: new Date(report.to) } });
-    return;
-  }
-  await transaction.coverage.create({ data: { proxy, from: new Date(from), to: new Date(report.to) } });
+async function extendCoverage(transaction: Transaction, proxy: string, { epoch, from, to, droppedFrom }: ReportRequest): Promise<void> {
+  const end = droppedFrom !== null && droppedFrom >= from ? Math.min(to, droppedFrom) : to;
+  if (end <= from) return;
+  const last = await transaction.coverage.findFirst({ where: { proxy, epoch }, orderBy: { to: 'desc' } });
+  if (last?.to.getTime() === from) await transaction.coverage.update({ where: { id: last.id }, data: { to: new Date(end) } });
+  else await transaction.coverage.create({ data: { proxy, epoch, from: new Date(from), to: new Date(end) } });
 }
 
 /** Stretches of coverage that touch the window. */
@@ -94,4 +86,20 @@ export async function readCoverage(database: Database, window: Window): Promise<
 /** All enrolled proxies by name. */
 export async function readProxies(database: Database): Promise<Proxy[]> {
   return database.proxy.findMany({ orderBy: { name: 'asc' } });
+}
+
+/** Notes which proxies acknowledged a bundle. It outlives their connection: they keep the bundle on their own disk. */
+export async function acknowledgeBundle(database: Database, proxies: readonly string[], sequence: number): Promise<void> {
+  const behind = { OR: [{ bundleSequence: null }, { bundleSequence: { lt: BigInt(sequence) } }] };
+  await database.proxy.updateMany({ where: { name: { in: [...proxies] }, ...behind }, data: { bundleSequence: BigInt(sequence) } });
+}
+
+/** Names of proxies, among those that are live, that have not acknowledged a bundle. Live: it holds an SVID that has not ended. */
+export async function laggingProxies(database: Database, sequence: number, now: number): Promise<string[]> {
+  const [proxies, live] = await Promise.all([
+    database.proxy.findMany({ where: { OR: [{ bundleSequence: null }, { bundleSequence: { lt: BigInt(sequence) } }] }, orderBy: { name: 'asc' }, select: { name: true } }),
+    database.certificate.findMany({ where: { notAfter: { gt: new Date(now) } }, distinct: ['proxy'], select: { proxy: true } }),
+  ]);
+  const holders = new Set(live.map(({ proxy }) => proxy));
+  return proxies.map(({ name }) => name).filter((name) => holders.has(name));
 }

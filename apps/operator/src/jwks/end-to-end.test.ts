@@ -1,6 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import http, { type IncomingHttpHeaders, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startDataPlane } from '../testing/data-plane.ts';
 import { startOperator, type TestOperator } from '../testing/operator.ts';
 import { freePort } from '../../../../tools/free-port.ts';
 
@@ -55,7 +56,7 @@ beforeAll(async () => {
     doc('RequestAuthentication', 'jwt', 'shop', { targetRefs: [{ kind: 'Service', name: 'api' }], jwtRules: [{ issuer, outputClaimToHeaders: [{ header: 'x-sub', claim: 'sub' }] }] }),
     doc('AuthorizationPolicy', 'tokens', 'shop', { targetRefs: [{ kind: 'Service', name: 'api' }], rules: [{ from: [{ source: { requestPrincipals: [`${issuer}/*`] } }] }] }),
   );
-  proxy = await startProxy();
+  proxy = await startDataPlane(operator, directory);
 });
 afterAll(async () => {
   proxy.kill('SIGTERM');
@@ -67,19 +68,6 @@ afterAll(async () => {
   }
   rmSync(directory, { recursive: true, force: true });
 });
-
-async function startProxy(): Promise<ChildProcess> {
-  const { token } = (await operator.call('POST', '/proxies/tokens', { proxy: 'node-1', role: 'node' })).body as { token: string };
-  writeFileSync(join(directory, 'token'), token);
-  const state = join(directory, 'state');
-  mkdirSync(state, { mode: 0o700 });
-  const env = {
-    PATH: process.env['PATH'] ?? '', SALLYPORT_PROXY: 'node-1', SALLYPORT_ROLE: 'node', SALLYPORT_TRUST_DOMAIN: 'shop.test',
-    SALLYPORT_JOIN_URL: operator.joinUrl, SALLYPORT_STREAM_URL: operator.streamUrl, SALLYPORT_JOIN_TOKEN_FILE: join(directory, 'token'),
-    SALLYPORT_BOOTSTRAP_BUNDLE_FILE: join(operator.stateDir, 'bundle.pem'), SALLYPORT_STATE_DIR: state, SALLYPORT_LOG_LEVEL: 'silent',
-  };
-  return spawn(process.execPath, [new URL('../../../dataplane/src/main.ts', import.meta.url).pathname], { env, stdio: 'ignore' });
-}
 
 function send(headers: Record<string, string> = {}): Promise<number> {
   return new Promise((resolve) => {

@@ -2,6 +2,7 @@ import type { LookupAddress } from 'node:dns';
 import { lookup } from 'node:dns/promises';
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
+import type { ConnectionOptions } from 'node:tls';
 import { checkedAddresses, FetchError, type Resolve, shown } from './guard.ts';
 
 const MAX_BYTES = 256 * 1024;
@@ -10,6 +11,8 @@ const MAX_REDIRECTS = 3;
 export interface FetchOptions {
   readonly allowedHosts: readonly string[];
   readonly signal: AbortSignal;
+  /** Whom to believe at the other end, instead of the public CAs; on redirects too. */
+  readonly tls?: Pick<ConnectionOptions, 'ca' | 'checkServerIdentity' | 'minVersion'>;
   /** Only tests give one. */
   readonly resolve?: Resolve;
 }
@@ -27,7 +30,7 @@ export async function fetchDocument(address: string, options: FetchOptions): Pro
   let url = parseUrl(address);
   for (let hop = 0; hop <= MAX_REDIRECTS; hop += 1) {
     const addresses = await unlessAborted(checkedAddresses(url, options.allowedHosts, options.resolve ?? systemResolve), url, options.signal);
-    const answer = await get(url, addresses, options.signal);
+    const answer = await get(url, addresses, options);
     const location = redirectOf(answer);
     if (location === null) return { text: await readText(answer, url), url };
     answer.destroy();
@@ -64,11 +67,12 @@ function tooSlow(url: URL): FetchError {
   return new FetchError(`${shown(url)} did not answer in time; the rule's timeout sets how long is waited`);
 }
 
-function get(url: URL, addresses: readonly LookupAddress[], signal: AbortSignal): Promise<IncomingMessage> {
+function get(url: URL, addresses: readonly LookupAddress[], { signal, tls }: FetchOptions): Promise<IncomingMessage> {
   const { request } = url.protocol === 'https:' ? https : http;
   return new Promise((resolve, reject) => {
     const asked = request(url, {
       signal,
+      ...tls,
       agent: false,
       headers: { accept: 'application/json', 'accept-encoding': 'identity', 'user-agent': 'sallyport-operator' },
       lookup: (_host, { all }, callback) => {

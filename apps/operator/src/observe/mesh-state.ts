@@ -38,7 +38,7 @@ function toMeshWorkload(workload: Workload, trustDomain: string): MeshWorkload {
     name: metadata.name,
     labels: metadata.labels ?? {},
     serviceAccount: spec.serviceAccount,
-    spiffeId: workloadSpiffeId(trustDomain, namespace, spec.serviceAccount),
+    spiffeId: spec.spiffeId ?? workloadSpiffeId(trustDomain, namespace, spec.serviceAccount),
     address: spec.address,
     proxy: spec.proxy ?? null,
     ports: spec.inbound.map(({ port, protocol }) => ({ port, protocol })),

@@ -50,10 +50,18 @@ export function respond(stream: ServerHttp2Stream, body: unknown): void {
   stream.end(JSON.stringify(body));
 }
 
+/** What a call is refused with. `retryAfter` in seconds goes out with 429 and 503. */
+export interface Refusal {
+  readonly status: number;
+  readonly code: string;
+  readonly message: string;
+  readonly retryAfter?: number;
+}
+
 /** Sends the protocol's error body. */
-export function respondError(stream: ServerHttp2Stream, status: number, code: string, message: string): void {
+export function respondError(stream: ServerHttp2Stream, { status, code, message, retryAfter = 1 }: Refusal): void {
   if (stream.destroyed || stream.headersSent) return;
-  const retry = status === 429 || status === 503 ? { 'retry-after': '1' } : {};
+  const retry = status === 429 || status === 503 ? { 'retry-after': String(retryAfter) } : {};
   stream.respond({ ':status': status, 'content-type': 'application/json', ...retry });
   stream.end(JSON.stringify({ error: { code, message } }));
 }

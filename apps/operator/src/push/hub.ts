@@ -1,6 +1,6 @@
 import type { ConfigDelta } from '@sallyport/shared/push';
 import { type Ack, PushSession } from './session.ts';
-import { type NamedEntry, snapshotFor, type World } from './snapshot.ts';
+import { bundleHash, type NamedEntry, snapshotFor, type World } from './snapshot.ts';
 
 /** Istio's defaults are 100 ms and 10 s; a burst of writes becomes one push, and none waits for ever. */
 const DEBOUNCE_MS = 100;
@@ -104,6 +104,14 @@ export class PushHub {
       const session = this.#sessions.get(proxy);
       return !session || !upToDate(session, snapshotFor(proxy, world));
     });
+  }
+
+  /** Proxies that said in this connection that they run the present trust bundle, and its sequence number. */
+  bundleHolders(): { sequence: number; proxies: string[] } {
+    const { world } = this.#world();
+    const hash = bundleHash(world);
+    const holds = (session: PushSession) => session.lastAck !== null && session.acked.get('bundle') === hash;
+    return { sequence: world.bundleSequence, proxies: [...this.#sessions.values()].filter(holds).map(({ proxy }) => proxy) };
   }
 
   close(): void {

@@ -1,5 +1,5 @@
 import type { ServerHttp2Stream } from 'node:http2';
-import { ackRequest, challengeRequest, joinRequest, reattestRequest, reportRequest, subscribeRequest, svidRequest } from '@sallyport/shared/push';
+import { ackRequest, challengeRequest, joinRequest, jwtRequest, reattestRequest, reportRequest, subscribeRequest, svidRequest } from '@sallyport/shared/push';
 import type { Logger } from 'pino';
 import type { Issuance } from '../ca/issuance.ts';
 import { acceptReport } from '../history/proxies.ts';
@@ -57,6 +57,9 @@ export function streamRoutes(dependencies: StreamDependencies): Record<string, H
     },
     'POST /v1/svid': async (stream, proxy) => {
       respond(stream, await issuance.renew(proxy, await readBody(stream, svidRequest)));
+    },
+    'POST /v1/jwt': async (stream, proxy) => {
+      respond(stream, await issuance.jwtSvid(proxy, await readBody(stream, jwtRequest)));
     },
     'POST /v1/report': async (stream, proxy) => {
       const report = await readBody(stream, reportRequest);

@@ -4,7 +4,7 @@ import type { TLSSocket } from 'node:tls';
 import { checkPeerLeaf } from '@sallyport/shared/pki';
 import type { Logger } from 'pino';
 import type { TlsIdentity } from '../ca/operator-identity.ts';
-import { type Handler, respondError } from './exchange.ts';
+import { type Handler, type Refusal, respondError } from './exchange.ts';
 
 /** TLS 1.3 only, and no tickets: a resumed session would skip the check of the peer's identity. */
 const TLS = { minVersion: 'TLSv1.3', secureOptions: constants.SSL_OP_NO_TICKET, sessionTimeout: 1 } as const;
@@ -62,13 +62,13 @@ async function serve(stream: ServerHttp2Stream, method: string, path: string, op
   try {
     const handler = options.routes[`${method} ${path}`];
     if (!handler) {
-      respondError(stream, 404, 'not-found', `no such call: ${method} ${path}`);
+      respondError(stream, { status: 404, code: 'not-found', message: `no such call: ${method} ${path}` });
       return;
     }
     const proxy = options.mutual ? callerOf(stream, options.trustDomain) : '';
     await handler(stream, proxy);
   } catch (error) {
-    respondError(stream, ...classify(error, options.log));
+    respondError(stream, classify(error, options.log));
   }
 }
 
@@ -88,11 +88,14 @@ class CallerError extends Error {
   override readonly name = 'CallerError';
 }
 
-function classify(error: unknown, log: Logger): [number, string, string] {
-  if (error instanceof CallerError || (error instanceof Error && error.name === 'PeerLeafError')) return [403, 'forbidden', error.message];
-  if (error instanceof Error && 'status' in error && typeof error.status === 'number') return [error.status, 'refused', error.message];
+function classify(error: unknown, log: Logger): Refusal {
+  if (error instanceof CallerError || (error instanceof Error && error.name === 'PeerLeafError')) return { status: 403, code: 'forbidden', message: error.message };
+  if (error instanceof Error && 'status' in error && typeof error.status === 'number') {
+    const retryAfter = 'retryAfter' in error && typeof error.retryAfter === 'number' ? { retryAfter: error.retryAfter } : {};
+    return { status: error.status, code: 'refused', message: error.message, ...retryAfter };
+  }
   log.error({ error: error instanceof Error ? error.message : 'unknown' }, 'call from a proxy failed');
-  return [503, 'unavailable', 'the operator cannot answer now; retry'];
+  return { status: 503, code: 'unavailable', message: 'the operator cannot answer now; retry' };
 }
 
 async function listen(server: Http2SecureServer, host: string, port: number): Promise<void> {

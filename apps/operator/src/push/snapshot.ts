@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson, selects, workloadSpiffeId } from '@sallyport/shared/mesh';
+import type { JwtAuthority, SpiffeBundle } from '@sallyport/shared/pki';
 import { attaches, type PolicyTarget } from '@sallyport/shared/policy';
 import { type ConfigEntry, keySourceOf, type PublicJwk, type ServiceConfig } from '@sallyport/shared/push';
 import { type AuthorizationPolicy, HBONE_PORT, type Mesh, type PeerAuthentication, type RequestAuthentication, type Resource, type Service, type TrafficPolicy, type Workload } from '@sallyport/shared/resources';
@@ -11,6 +12,11 @@ export interface World {
   readonly mesh: Mesh;
   readonly trustDomain: string;
   readonly roots: readonly string[];
+  /** Sequence number of the bundle that `roots` are. */
+  readonly bundleSequence: number;
+  readonly jwtKeys: readonly JwtAuthority[];
+  /** Bundles of other trust domains that we believe, by their names. */
+  readonly federated: ReadonlyMap<string, Pick<SpiffeBundle, 'roots' | 'jwtKeys'>>;
   readonly workloads: readonly Workload[];
   readonly services: readonly Service[];
   readonly authorizationPolicies: readonly AuthorizationPolicy[];
@@ -32,13 +38,28 @@ export function snapshotFor(proxy: string, world: World): Map<string, NamedEntry
   const served = world.workloads.filter((workload) => workload.spec.proxy === proxy);
   const entries: [string, ConfigEntry][] = [
     ['mesh', { type: 'mesh', value: bare(world.mesh) }],
-    ['bundle', { type: 'bundle', value: { trustDomain: world.trustDomain, roots: [...world.roots] } }],
+    ['bundle', ownBundle(world)],
+    ...[...world.federated].map(([name, bundle]): [string, ConfigEntry] => [`federation/${name}`, { type: 'federation', value: bundleOf(name, bundle) }]),
     ...served.map((workload): [string, ConfigEntry] => [`workload/${idOf(workload)}`, workloadEntry(workload, world)]),
     ...world.services.map((service): [string, ConfigEntry] => [`service/${idOf(service)}`, { type: 'service', value: serviceConfig(service, world) }]),
     ...trafficEntries(world.trafficPolicies, world.services, bare),
     ...policiesFor(served, world),
   ];
   return new Map(entries.map(([name, entry]) => [name, { name, entry, hash: hashOf(entry) }]));
+}
+
+/** The sequence number is our own bundle's alone: it is what proxies acknowledge. */
+function ownBundle(world: World): ConfigEntry {
+  return { type: 'bundle', value: { ...bundleOf(world.trustDomain, world), sequence: world.bundleSequence } };
+}
+
+/** Hash of the trust bundle's entry, which is the same for every proxy. */
+export function bundleHash(world: World): string {
+  return hashOf(ownBundle(world));
+}
+
+function bundleOf(trustDomain: string, { roots, jwtKeys }: Pick<SpiffeBundle, 'roots' | 'jwtKeys'>) {
+  return { trustDomain, roots: [...roots], jwtKeys: jwtKeys.map(({ kid, jwk }) => ({ kid, jwk: { ...jwk } })) };
 }
 
 /** Names of the entries that carry policies, for those workloads on which they bear. */
@@ -94,7 +115,7 @@ function serviceConfig(service: Service, world: World): ServiceConfig {
         workload: workload.metadata.name,
         address: workload.spec.address,
         port: targetPort ?? port,
-        spiffeId: workload.spec.proxy === undefined ? null : spiffeIdOf(workload, world),
+        spiffeId: workload.spec.proxy === undefined && workload.spec.spiffeId === undefined ? null : spiffeIdOf(workload, world),
         ...(workload.spec.locality === undefined ? {} : { locality: workload.spec.locality }),
         hbone: hboneOf(workload),
       })),
@@ -108,7 +129,7 @@ function hboneOf({ spec: { proxy, hbonePort = HBONE_PORT } }: Workload): number 
 }
 
 function spiffeIdOf(workload: Workload, world: World): string {
-  return workloadSpiffeId(world.trustDomain, workload.metadata.namespace ?? '', workload.spec.serviceAccount);
+  return workload.spec.spiffeId ?? workloadSpiffeId(world.trustDomain, workload.metadata.namespace ?? '', workload.spec.serviceAccount);
 }
 
 function idOf(object: Resource): string {

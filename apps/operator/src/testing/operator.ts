@@ -13,6 +13,8 @@ export interface TestOperator {
   readonly apiUrl: string;
   readonly joinUrl: string;
   readonly streamUrl: string;
+  /** Null unless `SALLYPORT_BUNDLE_PORT` is given. */
+  readonly bundleUrl: string | null;
   readonly stateDir: string;
   readonly databaseUrl: string;
   readonly password: string;
@@ -20,6 +22,8 @@ export interface TestOperator {
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<{ status: number; body: never }>;
   /** Kills the process and starts it again on the same state and ports. */
   restart(): Promise<void>;
+  /** Kills the process, does something to what it left, and starts it again. */
+  stopped(meanwhile: () => Promise<void>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -27,6 +31,7 @@ interface Ready {
   readonly api: number;
   readonly join: number;
   readonly stream: number;
+  readonly bundle: number | null;
 }
 
 async function spawnOperator(environment: Record<string, string>) {
@@ -46,11 +51,19 @@ async function spawnOperator(environment: Record<string, string>) {
   throw new Error(`operator ended before it was ready: ${errors}`);
 }
 
+interface OperatorOptions {
+  /** Variables beside or instead of the usual ones. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Puts something into its state directory first. */
+  readonly prepare?: (stateDir: string) => Promise<void>;
+}
+
 /** Starts an operator and signs in. */
-export async function startOperator(): Promise<TestOperator> {
+export async function startOperator({ environment, prepare }: OperatorOptions = {}): Promise<TestOperator> {
   const databaseUrl = await createTestDatabase();
   const stateDir = await mkdtemp(join(tmpdir(), 'operator-'));
-  const base = { DATABASE_URL: databaseUrl, SALLYPORT_STATE_DIR: stateDir, SALLYPORT_ADMIN_PASSWORD: PASSWORD, SALLYPORT_TRUST_DOMAIN: 'shop.test' };
+  await prepare?.(stateDir);
+  const base = { DATABASE_URL: databaseUrl, SALLYPORT_STATE_DIR: stateDir, SALLYPORT_ADMIN_PASSWORD: PASSWORD, SALLYPORT_TRUST_DOMAIN: 'shop.test', ...environment };
   let { child, ports } = await spawnOperator({ ...base, SALLYPORT_API_PORT: '0', SALLYPORT_JOIN_PORT: '0', SALLYPORT_STREAM_PORT: '0' });
   const fixed = { SALLYPORT_API_PORT: String(ports.api), SALLYPORT_JOIN_PORT: String(ports.join), SALLYPORT_STREAM_PORT: String(ports.stream) };
   const apiUrl = `http://127.0.0.1:${ports.api}`;
@@ -63,16 +76,20 @@ export async function startOperator(): Promise<TestOperator> {
   };
   const session = await call('POST', '/session?token=true', { username: 'admin', password: PASSWORD });
   token = (session.body as { token: string }).token;
+  const stopped = async (meanwhile: () => Promise<void>) => {
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await meanwhile();
+    ({ child, ports } = await spawnOperator({ ...base, ...fixed }));
+  };
   return {
     apiUrl, stateDir, databaseUrl, call,
     joinUrl: `https://127.0.0.1:${ports.join}`,
     streamUrl: `https://127.0.0.1:${ports.stream}`,
+    bundleUrl: ports.bundle === null ? null : `https://127.0.0.1:${ports.bundle}/`,
     password: PASSWORD,
-    async restart() {
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-      ({ child, ports } = await spawnOperator({ ...base, ...fixed }));
-    },
+    restart: () => stopped(async () => undefined),
+    stopped,
     async close() {
       child.kill('SIGTERM');
       await once(child, 'exit');

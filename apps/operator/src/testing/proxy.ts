@@ -1,6 +1,7 @@
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { connect, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
+import { connect, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders, type IncomingHttpStatusHeader } from 'node:http2';
 import { join } from 'node:path';
 import type { Flow } from '@sallyport/shared/mesh';
 import { createCsr } from '@sallyport/shared/pki';
@@ -10,19 +11,25 @@ import type { TestOperator } from './operator.ts';
 
 interface Answer {
   readonly status: number;
+  /** Seconds that the operator asked to wait; 0 when it did not. */
+  readonly retryAfter: number;
   readonly body: never;
 }
 
 async function post(session: ClientHttp2Session, path: string, body: unknown): Promise<Answer> {
   const stream = session.request({ ':method': 'POST', ':path': path });
   stream.end(JSON.stringify(body));
-  const status = await new Promise<number>((resolve, reject) => {
-    stream.once('response', (headers) => resolve(Number(headers[':status'])));
-    stream.once('error', reject);
-  });
+  // Read from the start: a stream that closes before anybody reads it drops what came.
   let text = '';
-  for await (const chunk of stream) text += String(chunk);
-  return { status, body: (text === '' ? null : JSON.parse(text)) as never };
+  stream.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  const response = new Promise<IncomingHttpHeaders & IncomingHttpStatusHeader>((resolve) => {
+    stream.once('response', resolve);
+  });
+  // `once` fails when the stream does, which ends the wait for the response too.
+  const [headers] = await Promise.all([response, once(stream, 'end')]);
+  return { status: Number(headers[':status']), retryAfter: Number(headers['retry-after'] ?? 0), body: (text === '' ? null : JSON.parse(text)) as never };
 }
 
 /** Speaks the push protocol by hand: the operator's view of a proxy, without a data plane. */
@@ -79,16 +86,22 @@ export class WireProxy {
     return post(session, '/v1/reattest', { proxy: this.name, nonce, signature, csr: this.csr() });
   }
 
+  /** The session on the stream port; a new one when the operator ended the last. */
+  #connected(): ClientHttp2Session {
+    if (!this.#stream || this.#stream.destroyed || this.#stream.closed) {
+      this.#stream = this.#session(this.#operator.streamUrl, { key: this.#keys.privateKey, cert: this.svid?.chain.join('') ?? '' });
+    }
+    return this.#stream;
+  }
+
   /** Calls the stream port with the SVID. */
   async call(path: string, body: unknown): Promise<Answer> {
-    this.#stream ??= this.#session(this.#operator.streamUrl, { key: this.#keys.privateKey, cert: this.svid?.chain.join('') ?? '' });
-    return post(this.#stream, path, body);
+    return post(this.#connected(), path, body);
   }
 
   /** Subscribes; deltas are collected and, with `ack`, confirmed. */
   subscribe(options: { ack: boolean; have?: Record<string, string> }): ClientHttp2Stream {
-    this.#stream ??= this.#session(this.#operator.streamUrl, { key: this.#keys.privateKey, cert: this.svid?.chain.join('') ?? '' });
-    const stream = this.#stream.request({ ':method': 'POST', ':path': '/v1/config' });
+    const stream = this.#connected().request({ ':method': 'POST', ':path': '/v1/config' });
     stream.end(JSON.stringify({ proxy: this.name, have: options.have ?? {} }));
     let buffer = '';
     stream.on('data', (chunk: Buffer) => {

@@ -27,11 +27,15 @@
  * | POST /workloads/:ns/:name/enroll | editor | enrollRequest -> the Workload |
  * | GET /certificates; GET /signals?state; GET /denies?window&namespace&limit; GET /proxies | viewer | -> views |
  * | GET /shadows?window&namespace | viewer | -> shadowsView |
+ * | GET /ca | viewer | -> caView |
+ * | POST /ca/rotate-root; POST /ca/rotate-issuer | approver | -> caActionView; 412 `precondition` when it cannot be now |
+ * | POST /ca/activate | approver | caActivateRequest -> caActionView; 412 `precondition` naming the proxies that lag |
  * | GET /audit?before&limit | auditor | -> auditView |
  * | POST /evidence; GET /evidence; GET /evidence/key | auditor | -> zip; evidenceList; evidenceKey |
- * | GET /events | viewer | server-sent events: `data: {"topic":"resources"|"telemetry"|"signals"|"proxies"|"steps"}` |
+ * | GET /events | viewer | server-sent events: `data: {"topic":"resources"|"telemetry"|"signals"|"proxies"|"steps"|"ca"}` |
  */
 export * from './analysis.ts';
+export * from './ca.ts';
 export * from './common.ts';
 export * from './graph.ts';
 export * from './namespaces.ts';

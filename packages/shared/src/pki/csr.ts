@@ -1,8 +1,12 @@
 import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import { fromPem, toPem } from './certificate.ts';
-import { bits, children, content, decode, encode, integer, oid, readOid, sequence, tagged } from './der.ts';
+import { bits, children, content, type Der, decode, encode, integer, oid, readOid, sequence, tagged } from './der.ts';
 
 const ECDSA_SHA256 = '1.2.840.10045.4.3.2';
+const EXTENSION_REQUEST = '1.2.840.113549.1.9.14';
+const SUBJECT_ALT_NAME = '2.5.29.17';
+/** Tag of an iPAddress, whose bytes are no text (RFC 5280 §4.2.1.6). */
+const IP_ADDRESS = 7;
 const MAX_CSR_BYTES = 16 * 1024;
 
 /** Raised for a CSR that proves nothing; the message says why. */
@@ -28,7 +32,8 @@ export function createCsr(keys: { readonly privateKey: KeyObject; readonly publi
 }
 
 /**
- * Takes the public key from a CSR after checking the proof of possession. Subject and attributes are ignored.
+ * Takes the public key from a CSR after checking the proof of possession. What subject and attributes ask for is
+ * ignored; names that are written to deceive a reader are refused all the same.
  *
  * @throws InvalidCsrError for anything but canonical DER with an ECDSA P-256 key and a good signature
  */
@@ -43,8 +48,10 @@ export function readCsr(pem: string): KeyObject {
 }
 
 function readChecked(pem: string): KeyObject {
-  const [info, algorithm, signature] = children(decode(fromPem('CERTIFICATE REQUEST', pem)));
+  const [info, algorithm, signature, more] = children(decode(fromPem('CERTIFICATE REQUEST', pem)));
   if (readOid(children(algorithm)[0]) !== ECDSA_SHA256) throw new InvalidCsrError('signature must be ecdsa-with-SHA256');
+  // RFC 5758 §3.2: "the encoding MUST omit the parameters field"; a signature has whole bytes, and nothing follows it.
+  if (more || children(algorithm).length !== 1 || content(signature)[0] !== 0) throw new InvalidCsrError('not a PKCS#10 request in canonical DER');
   const spki = children(info)[2];
   if (!info || !spki) throw new InvalidCsrError('has no public key');
   const key = createPublicKey({ key: encode(spki), type: 'spki', format: 'der' });
@@ -54,5 +61,18 @@ function readChecked(pem: string): KeyObject {
   if (!verify('sha256', encode(info), key, content(signature).subarray(1))) {
     throw new InvalidCsrError('proof of possession failed');
   }
+  checkNames(children(info)[3]);
   return key;
+}
+
+/** Names of an extensionRequest (RFC 2985 §5.4.2) with a NUL, a quote or anything unprintable are no honest request. */
+function checkNames(attributes: Der | undefined): void {
+  const requested = attributes ? children(attributes).filter((item) => readOid(children(item)[0]) === EXTENSION_REQUEST) : [];
+  const extensions = requested.flatMap((item) => children(children(item)[1])).flatMap((list) => children(list));
+  for (const extension of extensions.map(children).filter(([id]) => readOid(id) === SUBJECT_ALT_NAME)) {
+    for (const name of children(decode(content(extension.at(-1))))) {
+      const text = typeof name.value === 'string' && (name.type as number) !== IP_ADDRESS ? content(name).toString('latin1') : '';
+      if (!/^[!#-~]*$/.test(text)) throw new InvalidCsrError('a requested name holds a quote or an unprintable character');
+    }
+  }
 }

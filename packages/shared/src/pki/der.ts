@@ -14,6 +14,8 @@ export const oid = (dotted: string): Der =>
   asn1.create(UNIVERSAL, asn1.Type.OID, false, asn1.oidToDer(dotted).getBytes());
 export const boolean = (value: boolean): Der =>
   asn1.create(UNIVERSAL, asn1.Type.BOOLEAN, false, String.fromCharCode(value ? 0xff : 0));
+/** The value NULL, which the parameters of an RSA algorithm must be (RFC 4055 §5). */
+export const nothing = (): Der => asn1.create(UNIVERSAL, asn1.Type.NULL, false, '');
 export const octets = (value: Uint8Array): Der => asn1.create(UNIVERSAL, asn1.Type.OCTETSTRING, false, bytes(value));
 /** Bit string whose last byte has `unused` bits that do not count. */
 export const bits = (value: Uint8Array, unused = 0): Der =>

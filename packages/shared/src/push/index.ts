@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type DenyEvent, FLOW_REASONS, type Flow, PORT_PROTOCOLS, type ShadowCount } from '../mesh/index.ts';
-import { authorizationPolicy, locality, mesh, peerAuthentication, requestAuthentication, trafficPolicy, workload } from '../resources/index.ts';
+import { authorizationPolicy, locality, mesh, peerAuthentication, requestAuthentication, trafficPolicy, trustDomainName, workload } from '../resources/index.ts';
 import { MAX_KEYS, publicJwk } from './key-set.ts';
 
 export { isDiscovery, KeySetError, keySourceOf, type PublicJwk, readKeySet } from './key-set.ts';
@@ -20,6 +20,7 @@ export { isDiscovery, KeySetError, keySourceOf, type PublicJwk, readKeySet } fro
  *   that comes at least every 10 s.
  * - `POST /v1/ack` {@link ackRequest} -> 204
  * - `POST /v1/svid` {@link svidRequest} -> {@link svidResponse}, for its own identity or for a workload that it serves.
+ * - `POST /v1/jwt` {@link jwtRequest} -> {@link jwtResponse}: a JWT-SVID for a workload that it serves.
  * - `POST /v1/report` {@link reportRequest} -> {@link reportResponse}, at least once, deduplicated by (proxy, epoch, seq).
  *
  * Errors are {@link pushError} with 400 (bad request), 401 (unknown or used token, bad signature), 403 (not yours),
@@ -55,13 +56,21 @@ export const svidRequest = z.strictObject({
 });
 export const svidResponse = z.strictObject({
   spiffeId: z.string().max(2048),
-  /** Leaf first, then the intermediate. */
-  chain: z.array(pem).min(1).max(4),
+  /** Leaf first, then what leads to a root of the bundle, and on to the root of the CA’s parent where there is one. */
+  chain: z.array(pem).min(1).max(8),
   /** Roots of our own trust domain. */
   bundle: z.array(pem).min(1).max(16),
   /** Milliseconds since the epoch at which to renew: half of the lifetime with jitter. */
   renewAt: millis,
 });
+
+/** Audiences of one JWT-SVID; the standard recommends one. */
+export const jwtRequest = z.strictObject({
+  /** The workload, which must be served by this proxy. */
+  workload: z.strictObject({ namespace: name, name }),
+  audience: z.array(z.string().min(1).max(1024)).min(1).max(16),
+});
+export const jwtResponse = z.strictObject({ token: z.string().max(64 * 1024), expiresAt: millis });
 
 /** One endpoint of a service: where its workload's proxy (or a workload outside the mesh) listens. */
 const endpoint = z.strictObject({
@@ -84,8 +93,16 @@ const serviceConfig = z.strictObject({
   ),
 });
 
+/** A key that signs JWT-SVIDs of its trust domain; see `publicJwk` for what may be in one. */
+const jwtAuthority = z.strictObject({ kid: z.string().min(1).max(512), jwk: z.record(z.string().max(8), z.string().max(2048)) });
+/** A trust domain's bundle: good for the names of that trust domain and of no other. */
+const bundle = z.strictObject({ trustDomain: trustDomainName, roots: z.array(pem).max(64), jwtKeys: z.array(jwtAuthority).max(64).default([]) });
+/** `spiffe_sequence` of our own: an ACK of this entry is an acknowledgement of that number. */
+const ownBundle = bundle.extend({ sequence: z.int().min(1).optional() });
+
 /**
- * One named piece of a proxy's configuration. Names are unique: `mesh`, `bundle`, `workload/<ns>/<name>`,
+ * One named piece of a proxy's configuration. Names are unique: `mesh`, `bundle`,
+ * `federation/<trust domain>`, `workload/<ns>/<name>`,
  * `service/<ns>/<name>`, `authz/<ns>/<name>`, `peer/<ns>/<name>`, `authn/<ns>/<name>`, `traffic/<ns>/<name>`, `jwks/<sha256 of its source>`.
  * A proxy gets: the workloads it serves, every service that they can call with the traffic policies that rule them, the
  * authorization, peer and request authentication policies that bear on its workloads (including those of the root
@@ -93,7 +110,9 @@ const serviceConfig = z.strictObject({
  */
 export const configEntry = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('mesh'), value: mesh }),
-  z.strictObject({ type: z.literal('bundle'), value: z.strictObject({ trustDomain: z.string(), roots: z.array(pem) }) }),
+  z.strictObject({ type: z.literal('bundle'), value: ownBundle }),
+  /** The bundle of another trust domain whose identities are believed. */
+  z.strictObject({ type: z.literal('federation'), value: bundle }),
   z.strictObject({
     type: z.literal('workload'),
     /** `services` are those that select this workload: they name the service on inbound flows. */
@@ -200,7 +219,8 @@ const heldSvid = z.strictObject({
 /**
  * Telemetry for [from, to), sent every few seconds even when nothing happened: an empty report is proof of silence.
  * `epoch` is random for each process; `seq` counts from 1. A report is kept and sent again until it is accepted.
- * When memory forced the proxy to drop reports, `droppedFrom` tells since when this report's coverage is broken.
+ * `droppedFrom` tells since when something is missing. Before `from`: what lies before this report is lost, and its own span is
+ * whole. From `from` on: this report is itself incomplete from then on, and proves nothing about the time up to `to`.
  */
 export const reportRequest = z.strictObject({
   epoch: z.string().min(8).max(64),

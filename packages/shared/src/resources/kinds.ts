@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { PORT_PROTOCOLS } from '../mesh/index.ts';
 import { authorizationPolicySpec } from './authorization-policy.ts';
-import { atMost } from './checks.ts';
+import { atMost, checked } from './checks.ts';
 import { PORT_PATTERN, portText } from './match.ts';
+import { federatedTrustDomainSpec } from './federated-trust-domain.ts';
 import { meshSpec } from './mesh-spec.ts';
 import { API_VERSION, dnsLabel, objectMeta, port, selectorLabels, status, workloadSelector } from './meta.ts';
 import { requestAuthenticationSpec } from './request-authentication.ts';
@@ -39,7 +40,10 @@ const interception = z.strictObject({
     .describe('What becomes of connections to addresses that the mesh does not know. `Pass`: they go there as they are, and are counted as `unknown-destination`. `Refuse`: they are closed.'),
 }).describe('The workload’s connections are redirected to its proxy by rules in its network namespace (`sallyport-redirect`), where it is alone. `inbound` then says what ports speak, and the proxy listens on none of them itself; ports that it does not name are served as `auto`. Without the rules nothing is accepted.');
 
-export const workloadSpec = z.strictObject({
+/** A user or group ID; 65534 stands for those that the kernel cannot name. */
+const systemId = z.int().min(0).max(4_294_967_294).refine((id) => id !== 65_534, 'must not be 65534, which stands for any unknown user').meta({ cel: [{ rule: 'self != 65534', message: 'must not be 65534, which stands for any unknown user' }] });
+
+export const workloadSpec = checked(z.strictObject({
   serviceAccount: dnsLabel.describe('Service account of the workload: the last part of its identity.'),
   proxy: dnsLabel.optional().describe('Name of the proxy that serves this workload. Absent: known, but outside the mesh.'),
   address: z.union([z.ipv4(), z.ipv6()]).describe('The address at which peers reach it.'),
@@ -72,6 +76,19 @@ export const workloadSpec = z.strictObject({
   hbonePort: z.int().min(0).max(65_535).optional()
     .describe('Port of its address at which its proxy takes HBONE from other proxies. Absent: 15008. 0: none; then, as where the port is taken, calls come by mutual TLS on its own ports. Workloads that share an address need different ones.'),
   interception: interception.optional(),
+  spiffeId: z.string().min(1).max(2048).regex(/^spiffe:\/\/[a-z0-9._-]+\/[A-Za-z0-9._/-]+$/, 'must be the SPIFFE ID of a workload').optional().describe('Full identity of a workload of a federated trust domain, which is called by mutual TLS though no proxy of ours serves it.'),
+  workloadApi: z
+    .strictObject({
+      uids: z.array(systemId).min(1).max(64).describe('User IDs of the application’s processes. 0 is root, which can become any other user.'),
+      gids: z.array(systemId).min(1).max(64).optional().describe('Group IDs, one of which the process must have as its own; absent: any.'),
+    })
+    .optional()
+    .describe('Who gets this identity from the SPIFFE Workload API of its proxy, by what the kernel says of the calling process. Absent: nobody.'),
+}), {
+  test: ({ spiffeId, proxy }) => spiffeId === undefined || proxy === undefined,
+  cel: '!(has(self.spiffeId) && has(self.proxy))',
+  field: 'spiffeId',
+  message: 'is for workloads of other trust domains; a proxy of ours serves our own alone',
 }).describe('One running application with its identity, its address and its ports.');
 
 export const serviceSpec = z.strictObject({
@@ -134,6 +151,7 @@ export const authorizationPolicy = resource('AuthorizationPolicy', authorization
 export const requestAuthentication = resource('RequestAuthentication', requestAuthenticationSpec);
 export const trafficPolicy = resource('TrafficPolicy', trafficPolicySpec);
 export const expectedGraph = resource('ExpectedGraph', expectedGraphSpec);
+export const federatedTrustDomain = resource('FederatedTrustDomain', federatedTrustDomainSpec);
 
 export type Mesh = z.infer<typeof mesh>;
 export type Workload = z.infer<typeof workload>;
@@ -143,6 +161,7 @@ export type AuthorizationPolicy = z.infer<typeof authorizationPolicy>;
 export type RequestAuthentication = z.infer<typeof requestAuthentication>;
 export type TrafficPolicy = z.infer<typeof trafficPolicy>;
 export type ExpectedGraph = z.infer<typeof expectedGraph>;
+export type FederatedTrustDomain = z.infer<typeof federatedTrustDomain>;
 export type MtlsMode = z.infer<typeof mtlsMode>;
 
 /** Every kind with its schema, plural, short name and scope: the one table that the store, the API and the CRDs read. */
@@ -155,6 +174,7 @@ export const KINDS = {
   RequestAuthentication: { schema: requestAuthentication, plural: 'requestauthentications', short: 'ra', namespaced: true },
   TrafficPolicy: { schema: trafficPolicy, plural: 'trafficpolicies', short: 'tp', namespaced: true },
   ExpectedGraph: { schema: expectedGraph, plural: 'expectedgraphs', short: 'eg', namespaced: true },
+  FederatedTrustDomain: { schema: federatedTrustDomain, plural: 'federatedtrustdomains', short: 'ftd', namespaced: false },
 } as const;
 
 export type Kind = keyof typeof KINDS;

@@ -5,7 +5,7 @@ import { FrameReader } from './frame-reader.ts';
 import { DEFAULTS, type Handler, type Options } from './handler.ts';
 import { INITIAL_WINDOW, MAX_STREAM_ID, PREFACE, SETTING, TYPE } from './protocol.ts';
 import { Receiver } from './receive.ts';
-import { pump, sendData, sendHeaders } from './send.ts';
+import { endStuck, pump, sendData, sendHeaders } from './send.ts';
 import type { Stream } from './stream.ts';
 
 /**
@@ -74,6 +74,11 @@ export class Connection<T> {
     return this.#receiver.frames === 0 || this.#receiver.blocks.openFor > 0 || this.#reader.waitsForRest;
   }
 
+  /** True when the connection is over: by either side's error, or because the socket is gone. */
+  get closed(): boolean {
+    return this.#core.closed;
+  }
+
   get streamCount(): number {
     return this.#core.streams.size;
   }
@@ -105,6 +110,8 @@ export class Connection<T> {
   respond(stream: Stream<T>, fields: readonly Field[], end: boolean): void {
     if (stream.closed || stream.localEnded || stream.headSent) return;
     stream.headSent = !isInterim(fields);
+    // The head that opens a tunnel is ours, and comes before anybody was asked.
+    if (stream.method !== 'CONNECT') stream.worked = stream.headSent;
     sendHeaders(this.#core, stream, fields, end && stream.headSent);
   }
 
@@ -137,6 +144,7 @@ export class Connection<T> {
     core.credit(count);
     stream.unacknowledged += count;
     if (stream.remoteEnded || stream.closed || core.closed || stream.unacknowledged < core.options.streamWindow / 2) return;
+    stream.worked = true;
     stream.receiveWindow += stream.unacknowledged;
     core.sendWindowUpdate(stream.id, stream.unacknowledged);
     stream.unacknowledged = 0;
@@ -164,6 +172,7 @@ export class Connection<T> {
   /** To be called about once a second: floods are rates, and there is no clock in here. Gives up idle memory too. */
   elapsed(seconds: number): void {
     this.#core.budgets.refill(seconds);
+    endStuck(this.#core, seconds, this.#core.options.readerPatience);
     this.#core.output.release();
   }
 }

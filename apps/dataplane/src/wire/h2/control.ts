@@ -10,8 +10,8 @@ export function onReset<T>(core: Core<T>, id: number, code: number): void {
   if (core.isIdle(id)) return core.fail(ERROR.PROTOCOL_ERROR, 'RST_STREAM on a stream that nobody began');
   const stream = core.streams.get(id);
   if (stream === undefined) return void core.spend('ignored');
-  // CVE-2023-44487: a request that is taken back before its answer costs its sender nothing. After our end it is usual.
-  if (core.isPeers(id) && !stream.localEnded && !core.spend('reset')) return;
+  // CVE-2023-44487: a request that is taken back before its answer costs its sender nothing. After it, and in the middle of a tunnel that is in use, it is usual.
+  if (core.isPeers(id) && !stream.localEnded && !stream.worked && !core.spend('reset')) return;
   core.drop(stream, CLOSED.BY_PEER);
   // RFC 9113 §8.7: "REFUSED_STREAM … guarantees that a request has not been processed".
   if (stream.known) core.handler.onReset(stream, code, code === ERROR.REFUSED_STREAM);

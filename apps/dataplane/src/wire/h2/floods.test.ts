@@ -4,11 +4,13 @@ import { Connection } from './connection.ts';
 import { data, frame, greeted, headers, POST, reset, settings, windowUpdate } from './frames.fixture.ts';
 import { silent } from './peer.fixture.ts';
 import { FLAG, PREFACE, TYPE } from './protocol.ts';
+import type { Stream } from './stream.ts';
 
+const CONNECT = [[':method', 'CONNECT'], [':authority', '127.0.0.1:80']] as const;
+const id = (i: number) => i * 2 + 1;
 const many = (count: number, make: (i: number) => Buffer): Buffer[] => Array.from({ length: count }, (_, i) => make(i));
 
 describe('floods end the connection with ENHANCE_YOUR_CALM', () => {
-  const id = (i: number) => i * 2 + 1;
   const pings = (count: number) => many(count, () => frame(TYPE.PING, 0, 0, Buffer.alloc(8)));
   it.each<[what: string, enough: Buffer[]]>([
     ['rapid reset (CVE-2023-44487)', many(201, (i) => Buffer.concat([headers(id(i)), reset(id(i), 8)]))],
@@ -67,6 +69,50 @@ describe('floods end the connection with ENHANCE_YOUR_CALM', () => {
       onClosed: (code) => closed.push(code),
     });
     connection.receive(Buffer.concat([PREFACE, settings(), ...many(2000, (i) => Buffer.concat([headers(id(i), POST, 0), reset(id(i), 8)]))]));
+    expect([closed, connection.streamCount]).toEqual([[], 0]);
+  });
+
+  /** A thousand tunnels on one connection, each with what `use` does before it is reset. */
+  function tunnels(use: (connection: Connection<null>, stream: Stream<null>) => void, sent: (id: number) => Buffer = () => Buffer.alloc(0)): number[] {
+    const closed: number[] = [];
+    const connection: Connection<null> = new Connection<null>({ role: 'server', streamWindow: 65_535 }, {
+      ...silent<null>(),
+      onHeaders: (stream) => {
+        connection.respond(stream, [field(':status', '200')], false);
+        use(connection, stream);
+      },
+      onData: (stream, { length }) => connection.consume(stream, length),
+      onClosed: (code) => closed.push(code),
+    });
+    connection.start();
+    connection.receive(Buffer.concat([PREFACE, settings()]));
+    for (let i = 0; i < 1000; i += 1) {
+      connection.receive(Buffer.concat([headers(id(i), CONNECT, 0), sent(id(i)), reset(id(i), 8)]));
+      connection.takeOutput();
+    }
+    return closed;
+  }
+  const say = (connection: Connection<null>, stream: Stream<null>) => void connection.write(stream, Buffer.from('x'), false);
+  const nothing = () => undefined;
+
+  it('nor resets of tunnels in use: whoever aborts its TCP calls does not end those of others', () => {
+    expect(tunnels(say)).toEqual([]);
+    expect(tunnels(nothing, (stream) => Buffer.concat(many(3, () => data(stream, 'x'.repeat(16_000)))))).toEqual([]);
+  });
+
+  it('but resets of tunnels that nobody used do, though we opened them and the peer sent a byte', () => {
+    expect(tunnels(nothing)).toEqual([11]);
+    expect(tunnels(nothing, (stream) => data(stream, 'x'))).toEqual([11]);
+  });
+
+  it('nor resets in the middle of an answer', () => {
+    const closed: number[] = [];
+    const connection: Connection<null> = new Connection<null>({ role: 'server' }, {
+      ...silent<null>(),
+      onHeaders: (stream) => connection.respond(stream, [field(':status', '200')], false),
+      onClosed: (code) => closed.push(code),
+    });
+    connection.receive(Buffer.concat([PREFACE, settings(), ...many(2000, (i) => Buffer.concat([headers(id(i)), reset(id(i), 8)]))]));
     expect([closed, connection.streamCount]).toEqual([[], 0]);
   });
 

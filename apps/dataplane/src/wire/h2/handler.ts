@@ -30,10 +30,12 @@ export interface Options {
   /** What the peer may send on a stream, and on all of them, before it was consumed: 65,535 at least. */
   readonly streamWindow: number;
   readonly connectionWindow: number;
+  /** How many seconds a stream waits for a peer that takes nothing of it. */
+  readonly readerPatience: number;
   /** RFC 8441: WebSockets over HTTP/2. */
   readonly extendedConnect: boolean;
   /** Smaller heads for more work. */
   readonly huffman: boolean;
 }
 
-export const DEFAULTS = { maxStreams: 100, streamWindow: 262_144, connectionWindow: 1_048_576, extendedConnect: false, huffman: false } as const;
+export const DEFAULTS = { maxStreams: 100, streamWindow: 262_144, connectionWindow: 1_048_576, readerPatience: Number.POSITIVE_INFINITY, extendedConnect: false, huffman: false } as const;

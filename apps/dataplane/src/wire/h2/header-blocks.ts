@@ -114,10 +114,17 @@ export class HeaderBlocks<T> {
 
   #tooLarge(stream: Stream<T>): void {
     const core = this.#core;
-    if (this.#end) this.#ended(stream);
     // RFC 6585 §5: 431 tells the client why.
     if (core.isServer && !stream.headSent) sendHeaders(core, stream, TOO_LARGE, true);
-    if (stream.closed) return;
+    if (!this.#end || stream.known) return this.#breakTooLarge(stream);
+    // Answered and over on both sides, but it costs like a reset: a small block may stand for a head of 64 KiB.
+    core.drop(stream, CLOSED.DONE);
+    core.handler.onRefused('the headers are too large', ERROR.NO_ERROR, false);
+    core.spend('reset');
+  }
+
+  #breakTooLarge(stream: Stream<T>): void {
+    const core = this.#core;
     core.streamError(stream.id, core.isServer ? ERROR.NO_ERROR : ERROR.PROTOCOL_ERROR, 'the headers are too large');
   }
 

@@ -113,8 +113,16 @@ export class Receiver<T> implements FrameSink {
     if (stream === undefined || stream.remoteEnded || !stream.headReceived) return this.#misplacedData(stream);
     stream.receiveWindow -= this.#length;
     if (stream.receiveWindow < 0) return core.streamError(stream.id, ERROR.FLOW_CONTROL_ERROR, 'more data than the stream allows');
-    if (this.#length === 0 && (this.flags & FLAG.END_STREAM) === 0) core.spend('empty');
+    if (this.#length === 0 && (this.flags & FLAG.END_STREAM) === 0 && !core.spend('empty')) return;
+    // Of a frame that makes the content too long, or ends it too early, no byte is told, however its bytes come. How much of a padded one is content is known with its payload.
+    if ((this.flags & FLAG.PADDED) === 0 && !this.#checkContent(stream, this.#length)) return;
     this.#stream = stream;
+  }
+
+  #checkContent(stream: Stream<T>, length: number): boolean {
+    if (!lengthProblem(stream, length, (this.flags & FLAG.END_STREAM) !== 0)) return true;
+    this.core.streamError(stream.id, ERROR.PROTOCOL_ERROR, 'content differs from content-length');
+    return false;
   }
 
   /** RFC 9113 §5.1: DATA on an idle stream is a connection error; on a half-closed or closed one STREAM_CLOSED, unless it crossed our reset. */
@@ -143,6 +151,7 @@ export class Receiver<T> implements FrameSink {
       if (data.length === 0 && (this.flags & FLAG.END_STREAM) === 0) this.core.spend('empty');
     }
     this.core.credit(padding + 1);
+    if (stream?.closed === false) this.#checkContent(stream, data.length);
     this.#tellData(data, (this.flags & FLAG.END_STREAM) !== 0);
   }
 
@@ -153,8 +162,6 @@ export class Receiver<T> implements FrameSink {
     if (stream === null || stream.closed || core.closed) return core.credit(data.length);
     const { length } = data;
     stream.unread += length;
-    const wrong = lengthProblem(stream, length, end);
-    if (wrong) return core.streamError(stream.id, ERROR.PROTOCOL_ERROR, 'content differs from content-length');
     if (end) {
       stream.remoteEnded = true;
       core.endedBySide(stream);

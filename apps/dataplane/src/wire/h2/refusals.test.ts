@@ -165,7 +165,20 @@ describe('limits of a server', () => {
     connection.receive(headers(1, [...GET, ...Array.from({ length: 97 }, (_, i) => [`h${i}`, 'v'] as const)]));
     connection.receive(headers(3, [...GET, ...Array.from({ length: 97 }, (_, i) => [`h${i}`, 'v'] as const)], 0));
     expect(output()).toEqual([expect.stringMatching(/^HEADERS 1 \d+ end$/), expect.stringMatching(/^HEADERS 3 \d+ end$/), rst(3, ERROR.NO_ERROR)]);
-    expect(events).toEqual(['refused the headers are too large']);
+    expect(events).toEqual(['refused the headers are too large', 'refused the headers are too large']);
+  });
+
+  it.each<[what: string, frames: Buffer]>([
+    ['too long', data(1, 'abcd')],
+    ['too long, with an end', data(1, 'abcd', FLAG.END_STREAM)],
+    ['too short', data(1, 'a', FLAG.END_STREAM)],
+    ['too long behind padding', frame(TYPE.DATA, FLAG.PADDED, 1, [1, 97, 98, 99, 100, 0])],
+  ])('tells nothing of a frame whose content is %s, though its bytes come one by one', (_, wrong) => {
+    const { connection, events, output } = greeted('server');
+    connection.receive(headers(1, [...POST, ['content-length', '3']], 0));
+    for (const byte of wrong) connection.receive(Buffer.from([byte]));
+    expect(events.slice(1)).toEqual(['refused content differs from content-length', '1 reset 1']);
+    expect(output()).toEqual([rst(1, PROTOCOL_ERROR)]);
   });
 
   it('takes large heads in several frames', () => {

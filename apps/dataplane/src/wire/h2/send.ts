@@ -1,6 +1,7 @@
 import type { Field } from '../hpack/field.ts';
+import { CLOSED } from './closed-streams.ts';
 import type { Core } from './core.ts';
-import { FLAG, FRAME_SIZE, TYPE } from './protocol.ts';
+import { ERROR, FLAG, FRAME_SIZE, TYPE } from './protocol.ts';
 import type { Stream } from './stream.ts';
 
 /** Data waits in its stream while this much output is not taken: a slow connection holds no more than this. */
@@ -53,6 +54,17 @@ export function sendQueued<T>(core: Core<T>, stream: Stream<T>): void {
   while (core.waiting.has(stream) && sendFrame(core, stream, true));
 }
 
+/** Ends streams whose peer did not let a byte of what waits go for `limit` seconds: a window that stays shut must not hold a call for ever. */
+export function endStuck<T>(core: Core<T>, seconds: number, limit: number): void {
+  for (const stream of core.waiting) {
+    stream.stuck += seconds;
+    if (stream.stuck < limit) continue;
+    core.drop(stream, CLOSED.BY_US);
+    core.sendReset(stream.id, ERROR.CANCEL);
+    if (stream.known) core.handler.onReset(stream, ERROR.CANCEL, false);
+  }
+}
+
 /** Sends one frame of a stream's queue. False when it must wait on. */
 function sendFrame<T>(core: Core<T>, stream: Stream<T>, tell: boolean): boolean {
   const [head] = stream.queue;
@@ -70,6 +82,7 @@ function sendPiece<T>(core: Core<T>, stream: Stream<T>, head: Buffer, room: numb
   const start = stream.queueOffset;
   const stop = Math.min(head.length, start + room);
   stream.queued -= stop - start;
+  stream.stuck = 0;
   stream.queueOffset = stop;
   if (stop === head.length) {
     stream.queue.shift();
@@ -94,7 +107,10 @@ function dataFrame<T>(core: Core<T>, stream: Stream<T>, data: Buffer, start: num
   stream.sendWindow -= length;
   core.sendWindow -= length;
   core.output.frame(TYPE.DATA, end ? FLAG.END_STREAM : 0, stream.id, length);
-  if (length > 0) core.output.payload(data, start, stop);
+  if (length > 0) {
+    stream.worked = true;
+    core.output.payload(data, start, stop);
+  }
   core.budgets.earn('windowUpdate', 3);
   // gRPC measures the path by a PING for each batch of data that it gets.
   core.budgets.earn('ping', 1);

@@ -17,6 +17,8 @@ export class Stream<T> {
   headReceived = false;
   /** True once the (final) head was sent. */
   headSent = false;
+  /** True once it did some of its work: an application answered, or a good part of a window went through. A reset takes nothing back then. */
+  worked = false;
   /** The request's method: a response to HEAD has no content. */
   method = '';
   /** Content that must still come, -1 when nobody said. */
@@ -35,6 +37,8 @@ export class Stream<T> {
   readonly queue: Buffer[] = [];
   queueOffset = 0;
   queued = 0;
+  /** Seconds in which none of it could leave. */
+  stuck = 0;
   /** True when our end comes after the queue, with these trailers if any. */
   endQueued = false;
   trailers: readonly Field[] | null = null;

@@ -171,12 +171,18 @@ export abstract class MessageReader<H extends RequestHead | ResponseHead> {
     const start = this.#at;
     const stop = Math.min(this.#stop, start + MAX_HEAD_BYTES);
     const next = this.#complete(start, stop) ? this.readStart(this.#buffer, start, stop) : SCAN.MORE;
-    if (next === SCAN.MORE) return this.#more(start, stop, MAX_HEAD_BYTES, REFUSALS.lineTooLong);
+    if (next === SCAN.MORE) return this.#more(start, stop, MAX_HEAD_BYTES, this.#startTooLong(start, stop));
     if (next === SCAN.REFUSED) return this.#refuse(this.head.line.refusal);
     this.head.start = start;
     this.head.fields.begin(next);
     this.#stage = STAGE.FIELDS;
     return true;
+  }
+
+  /** What is too long when no head ends here: its first line, or all of it. Looked at only when that will be said. */
+  #startTooLong(start: number, stop: number): Refusal {
+    const full = stop - start >= MAX_HEAD_BYTES && this.#buffer.subarray(start, stop).includes(LF);
+    return full ? REFUSALS.headTooLarge : REFUSALS.lineTooLong;
   }
 
   /** RFC 9112 §2.2: "a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line (CRLF) received prior to the request-line". */

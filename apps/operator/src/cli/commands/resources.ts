@@ -142,6 +142,7 @@ const HEADERS: Readonly<Record<Kind, readonly string[]>> = {
   RequestAuthentication: ['ISSUERS', 'PROGRAMMED'],
   TrafficPolicy: ['SERVICES', 'ACCEPTED', 'PROGRAMMED'],
   ExpectedGraph: ['EDGES', 'RESOLVED'],
+  FederatedTrustDomain: ['TRUST DOMAIN', 'PROFILE', 'BUNDLE'],
 };
 
 function columns(item: Resource): Row {
@@ -151,6 +152,7 @@ function columns(item: Resource): Row {
   if (item.kind === 'PeerAuthentication') return [item.spec.mtls?.mode ?? 'UNSET', conditionCell(item, 'Programmed')];
   if (item.kind === 'AuthorizationPolicy') return [item.spec.action, item.spec.enforcement, conditionCell(item, 'Programmed')];
   if (item.kind === 'RequestAuthentication') return [item.spec.jwtRules.map(({ issuer }) => issuer).join(','), conditionCell(item, 'Programmed')];
+  if (item.kind === 'FederatedTrustDomain') return [item.spec.trustDomain, item.spec.bundleEndpointProfile.type, conditionCell(item, 'BundleFetched')];
   if (item.kind === 'TrafficPolicy') return [item.spec.targetRefs.map(({ name }) => name).join(','), conditionCell(item, 'Accepted'), conditionCell(item, 'Programmed')];
   return [item.spec.edges.length, conditionCell(item, 'ResolvedRefs')];
 }

@@ -15,7 +15,7 @@ import { storedPolicies } from './strict.ts';
 
 const VERSION = '0.1.0';
 const MAX_DENIES = 50_000;
-const CONFIG_KINDS = ['Mesh', 'PeerAuthentication', 'RequestAuthentication', 'AuthorizationPolicy', 'TrafficPolicy', 'ExpectedGraph', 'Service', 'Workload'] as const;
+const CONFIG_KINDS = ['Mesh', 'PeerAuthentication', 'RequestAuthentication', 'AuthorizationPolicy', 'TrafficPolicy', 'ExpectedGraph', 'FederatedTrustDomain', 'Service', 'Workload'] as const;
 
 const QUERIES: readonly EvidenceQuery[] = [
   { id: 'edges', source: 'flow_buckets', file: 'populations/edges.csv', text: 'flows of the window summed over all dimensions but time, joined with ExpectedGraph' },

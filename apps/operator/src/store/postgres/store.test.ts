@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { auditWrites, AuditChain, readAudit } from '../../history/audit.ts';
+import { auditChain, auditWrites, readAudit } from '../../history/audit.ts';
 import { openTestDatabase, type TestDatabase } from '../../testing/database.ts';
 import { API_VERSION, KINDS } from '@sallyport/shared/resources';
 import { storeConformance } from '../conformance.ts';
@@ -78,12 +78,12 @@ describe('PostgreSQL', () => {
       ['ada', 'create', 'Service/n/b'],
       ['ada', 'create', 'Service/n/a'],
     ]);
-    const watching = new AuditChain(test.database);
+    const watching = auditChain(test.database);
     expect(await watching.verify()).toBe('intact');
     await test.database.auditEntry.update({ where: { seq: 2n }, data: { actor: randomUUID() } });
-    expect(await new AuditChain(test.database).verify()).toBe('broken');
+    expect(await auditChain(test.database).verify()).toBe('broken');
     await test.database.auditEntry.update({ where: { seq: 2n }, data: { actor: 'ada' } });
-    expect(await new AuditChain(test.database).verify()).toBe('intact');
+    expect(await auditChain(test.database).verify()).toBe('intact');
     await test.database.auditEntry.delete({ where: { seq: 3n } });
     expect(await watching.verify()).toBe('broken');
   });

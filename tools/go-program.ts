@@ -1,0 +1,21 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { promisify } from 'node:util';
+
+/** A build from nothing downloads modules. */
+export const BUILD_MS = 420_000;
+
+/** The binary of a Go program in `folder`, kept by the hash of its sources outside of the clone; or why it cannot be had. */
+export async function buildGoProgram(folder: string): Promise<{ readonly path: string } | { readonly missing: string }> {
+  if (spawnSync('go', ['version']).status !== 0) return { missing: 'Go is not installed (https://go.dev/dl)' };
+  const hash = createHash('sha256');
+  for (const file of ['main.go', 'go.mod', 'go.sum']) hash.update(readFileSync(join(folder, file)));
+  const path = join(tmpdir(), `sallyport-${basename(folder)}-${hash.digest('hex').slice(0, 16)}`);
+  if (existsSync(path)) return { path };
+  // Not the blocking form: a build from nothing takes longer than vitest waits for a sign of life.
+  return await promisify(execFile)('go', ['build', '-o', path, '.'], { cwd: folder, timeout: BUILD_MS })
+    .then(() => ({ path }), (error: unknown) => ({ missing: `go build failed, which needs the Go module proxy once: ${error instanceof Error ? error.message : 'unknown'}` }));
+}
