@@ -7,6 +7,8 @@ import { addPeerMode, addPolicy, addWorkload, baseEntries, countOf, type Entries
 import { PodMesh, type Said } from '../../test/pod-mesh.ts';
 import { type Pod, PodNetwork } from '../../test/pods.ts';
 
+/** Proxies, applications and callers are processes of their own. */
+const PATIENCE_MS = 180_000;
 const MARKER = 'what-nobody-on-the-way-may-read';
 const EXCLUDED = ['--exclude-inbound', '7070', '--exclude-outbound', '53,7071'];
 const interception = { inbound: 15_006, outbound: 15_001, unknownDestinations: 'Pass' } as const;
@@ -64,11 +66,11 @@ async function flowsOf(pod: Pod, before: number): Promise<Flow[]> {
 }
 const countedSoFar = async () => ({ a: (await pods.mesh.flows('a')).length, b: (await pods.mesh.flows('b')).length });
 
-describe.skipIf(PodNetwork.isSkipped('transparent interception in real network namespaces'))('interception', () => {
+describe.skipIf(PodNetwork.isSkipped('transparent interception in real network namespaces'))('interception', { timeout: PATIENCE_MS }, () => {
   beforeAll(async () => {
     pods = await PodMesh.start();
     await startAll();
-  }, 180_000);
+  }, PATIENCE_MS);
   afterAll(() => pods?.close());
 
   it.each([

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Pod, PodNetwork } from '../../test/pods.ts';
 
+/** Each word of the command is a process of its own, and one of iptables' is a dozen. */
+const PATIENCE_MS = 180_000;
 const MAIN = join(import.meta.dirname, 'main.ts');
 const run = (...args: string[]) => spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8' });
 
@@ -25,7 +27,7 @@ describe('the command line', () => {
   });
 });
 
-describe.skipIf(PodNetwork.isSkipped('sallyport-redirect in a real network namespace')).each(['nft', 'iptables'] as const)('the rules by %s', (backend) => {
+describe.skipIf(PodNetwork.isSkipped('sallyport-redirect in a real network namespace')).each(['nft', 'iptables'] as const)('the rules by %s', { timeout: PATIENCE_MS }, (backend) => {
   const network = new PodNetwork();
   let pod: Pod;
   beforeAll(() => {
