@@ -86,6 +86,8 @@ const endpoint = z.strictObject({
 const serviceConfig = z.strictObject({
   namespace: name,
   name,
+  /** Addresses of the service itself (cluster IPs), which lead to any of its endpoints. */
+  addresses: z.array(z.union([z.ipv4(), z.ipv6()])).max(16).optional(),
   ports: z.array(
     z.strictObject({ port: z.int(), protocol: z.enum(PORT_PROTOCOLS), endpoints: z.array(endpoint).max(5000) }),
   ),
