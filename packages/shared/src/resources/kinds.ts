@@ -5,7 +5,7 @@ import { atMost, checked } from './checks.ts';
 import { PORT_PATTERN, portText } from './match.ts';
 import { federatedTrustDomainSpec } from './federated-trust-domain.ts';
 import { meshSpec } from './mesh-spec.ts';
-import { API_VERSION, dnsLabel, objectMeta, port, selectorLabels, status, workloadSelector } from './meta.ts';
+import { API_VERSION, dnsLabel, objectMeta, port, proxyName, selectorLabels, status, workloadSelector } from './meta.ts';
 import { requestAuthenticationSpec } from './request-authentication.ts';
 import { trafficPolicySpec } from './traffic-policy.ts';
 
@@ -45,7 +45,7 @@ const systemId = z.int().min(0).max(4_294_967_294).refine((id) => id !== 65_534,
 
 export const workloadSpec = checked(z.strictObject({
   serviceAccount: dnsLabel.describe('Service account of the workload: the last part of its identity.'),
-  proxy: dnsLabel.optional().describe('Name of the proxy that serves this workload. Absent: known, but outside the mesh.'),
+  proxy: proxyName.optional().describe('Name of the proxy that serves this workload. Absent: known, but outside the mesh.'),
   address: z.union([z.ipv4(), z.ipv6()]).describe('The address at which peers reach it.'),
   locality: locality.optional(),
   inbound: z
