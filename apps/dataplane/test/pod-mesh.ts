@@ -57,16 +57,18 @@ export class PodMesh {
   }
 
   /** Starts Python's own web server on all addresses of a pod, and waits until it listens. */
-  async webServer(pod: Pod, port: number, directory: string): Promise<Said> {
-    const said = hear(this.network.start(pod, ['python3', '-u', '-m', 'http.server', String(port), '--bind', '::', '--directory', directory]));
-    await until(`a server on ${port}`, () => said.text.includes('Serving HTTP'));
-    return said;
+  webServer(pod: Pod, port: number, directory: string): Promise<Said> {
+    return this.#start(pod, ['python3', '-u', '-m', 'http.server', String(port), '--bind', '::', '--directory', directory], 'Serving HTTP');
+  }
+
+  /** Starts a program in Python in a pod, and waits until it says `ready`. */
+  python(pod: Pod, program: string, ready: string): Promise<Said> {
+    return this.#start(pod, ['python3', '-u', '-c', program], ready);
   }
 
   /** Writes what passes a pod's interface into a file; resolves once it does. @returns the way to stop */
   async capture(pod: Pod, file: string): Promise<() => Promise<void>> {
-    const said = hear(this.network.start(pod, ['tcpdump', '-i', 'eth0', '-s', '0', '-U', '-Z', 'root', '-w', file, 'tcp']));
-    await until('tcpdump to listen', () => said.text.includes('listening on'));
+    const said = await this.#start(pod, ['tcpdump', '-i', 'eth0', '-s', '0', '-U', '-Z', 'root', '-w', file, 'tcp'], 'listening on');
     return async () => {
       const closed = new Promise((resolve) => said.child.once('close', resolve));
       said.child.kill('SIGINT');
@@ -92,6 +94,12 @@ export class PodMesh {
   async get(pod: Pod, url: string): Promise<string> {
     const { stdout } = await this.network.run(pod, 'curl', '-s', '-g', '--max-time', '20', url);
     return stdout;
+  }
+
+  async #start(pod: Pod, command: readonly string[], ready: string): Promise<Said> {
+    const said = hear(this.network.start(pod, command));
+    await until(`${command.slice(0, 4).join(' ')} to be ready`, () => said.text.includes(ready));
+    return said;
   }
 }
 
