@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { isTrustDomain } from '@sallyport/shared/mesh';
-import { dnsLabel, duration, durationMs } from '@sallyport/shared/resources';
+import { duration, durationMs, proxyName } from '@sallyport/shared/resources';
 import { type ProbeSettings, probesText } from './probes/settings.ts';
 
 /** What a proxy process is told by its environment. Times in milliseconds. */
@@ -62,7 +62,7 @@ const otlpUrl = z
   .refine((url) => url.username === '' && url.password === '' && url.search === '' && url.hash === '', 'must have no name, password, query or fragment; put secrets into SALLYPORT_OTLP_HEADERS_FILE');
 
 const environment = z.object({
-  SALLYPORT_PROXY: dnsLabel,
+  SALLYPORT_PROXY: proxyName,
   SALLYPORT_ROLE: z.enum(['node', 'sidecar']),
   SALLYPORT_TRUST_DOMAIN: z.string().refine(isTrustDomain, 'must be 1 to 255 characters of [a-z0-9._-]'),
   SALLYPORT_JOIN_URL: operatorUrl,

@@ -77,6 +77,7 @@ export class Proxy {
       svids: () => this.#identities.held(),
       pendingReports: () => this.#reporter.pending,
       reportGaps: () => this.#reporter.gaps,
+      intercepting: () => this.#listeners.intercepting,
       tunnels: () => ({ inbound: this.#listeners.tunnels, outbound: this.#tunnels.open }),
       more: this.#outlets.written,
     });
@@ -106,6 +107,7 @@ export class Proxy {
   unready(): string[] {
     const reasons = this.#identities.lacking(Date.now()).map((id) => `no valid SVID for ${id}`);
     if (!this.#running) reasons.unshift('never configured: nothing is accepted');
+    if (this.#listeners.intercepting.broken) reasons.push('the redirect rules are not in place, or not known to be: nothing is accepted from peers (sallyport-redirect apply)');
     return reasons;
   }
 

@@ -31,7 +31,7 @@ export type Entries = Map<string, ConfigEntry>;
 
 /** An operator, proxies and applications in this process, over real sockets. */
 export class TestMesh {
-  readonly operator = new FakeOperator();
+  readonly operator: FakeOperator;
   readonly directory = mkdtempSync(join(tmpdir(), 'dataplane-'));
   readonly logs: Record<string, unknown>[] = [];
   /** What proxies that start from now on are told beside the defaults. */
@@ -39,8 +39,13 @@ export class TestMesh {
   readonly #proxies = new Map<string, Proxy>();
   readonly #closers: (() => void)[] = [];
 
-  static async start(): Promise<TestMesh> {
-    const mesh = new TestMesh();
+  constructor(host?: string) {
+    this.operator = new FakeOperator(host);
+  }
+
+  /** @param host where the operator listens; loopback unless proxies are elsewhere */
+  static async start(host?: string): Promise<TestMesh> {
+    const mesh = new TestMesh(host);
     await mesh.operator.start();
     return mesh;
   }

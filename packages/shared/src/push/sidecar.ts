@@ -26,8 +26,6 @@ export const POD_ANNOTATION = {
 export const PROXY_CONTAINER = 'sallyport-proxy';
 export const REDIRECT_CONTAINER = 'sallyport-redirect';
 
-/** Audience of the projected token by which a proxy says which pod it is. */
-export const TOKEN_AUDIENCE = 'sallyport.dev';
 /** Where the token and the operator's roots are mounted. */
 export const IDENTITY_DIRECTORY = '/var/run/secrets/sallyport.dev';
 

@@ -10,6 +10,13 @@ export const dnsLabel = z
   .max(63)
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, 'must be a lower-case RFC 1123 label (letters, digits, dashes)');
 
+const LABEL = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
+/**
+ * Name of a proxy. That of a pod is `<pod>.<namespace>`: names of pods are RFC 1123 subdomains, namespaces labels, so that the
+ * last part is always the namespace.
+ */
+export const proxyName = z.string().min(1).max(317).regex(new RegExp(`^${LABEL}(\\.${LABEL})*$`), 'must be lower-case RFC 1123 labels with dots between them');
+
 const labelMap = z.record(z.string().min(1).max(317), z.string().max(63));
 /** Labels that something selects by. */
 export const selectorLabels = atMost(labelMap, 64);
