@@ -1,9 +1,10 @@
 import type { ChildProcess } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PROXY_UID } from '@sallyport/shared/push';
 import { TRUST_DOMAIN } from './certificates.ts';
 import { type Entries, TestMesh, until } from './mesh.ts';
-import { type Pod, PodNetwork, PROXY_UID } from './pods.ts';
+import { type Pod, PodNetwork } from './pods.ts';
 
 const MAIN = join(import.meta.dirname, '../src/main.ts');
 const ADMIN_PORT = 15_000;

@@ -1,5 +1,6 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { PROXY_UID } from '@sallyport/shared/push';
 import { isSkipped, type Program, systemProgram } from './programs.ts';
 
 const REDIRECT = join(import.meta.dirname, '../src/interception/main.ts');
@@ -20,9 +21,6 @@ export interface Ended {
   readonly stdout: string;
   readonly stderr: string;
 }
-
-/** The user of proxies in pods. */
-export const PROXY_UID = 1337;
 
 /** Pods on a bridge of this machine. Everything has this process's ID in its name, so that what a killed run left can be told. */
 export class PodNetwork {
