@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PROXY_UID } from '@sallyport/shared/push';
@@ -43,18 +44,28 @@ export class PodMesh {
     await this.#mesh?.close();
   }
 
-  /** Starts the proxy of a pod, as main.ts does, under its own user. */
+  /** Starts the proxy of a pod, as main.ts does, under its own user and by the pod's token. */
   proxy(pod: Pod): Said {
-    const { joinUrl, streamUrl, stateDir, bootstrapBundleFile, joinTokenFile } = this.mesh.config(pod.name);
-    writeFileSync(joinTokenFile ?? '', this.mesh.operator.token(pod.name));
+    const { joinUrl, streamUrl, stateDir, bootstrapBundleFile } = this.mesh.config(pod.name);
+    const tokenFile = this.#project(pod);
     mkdirSync(stateDir, { mode: 0o700 });
     chownSync(stateDir, PROXY_UID, PROXY_UID);
     const env = {
       SALLYPORT_PROXY: pod.name, SALLYPORT_ROLE: 'sidecar', SALLYPORT_TRUST_DOMAIN: TRUST_DOMAIN, SALLYPORT_JOIN_URL: joinUrl.href, SALLYPORT_STREAM_URL: streamUrl.href,
-      SALLYPORT_BOOTSTRAP_BUNDLE_FILE: bootstrapBundleFile, SALLYPORT_STATE_DIR: stateDir, SALLYPORT_JOIN_TOKEN_FILE: joinTokenFile ?? '',
+      SALLYPORT_BOOTSTRAP_BUNDLE_FILE: bootstrapBundleFile, SALLYPORT_STATE_DIR: stateDir, SALLYPORT_TOKEN_FILE: tokenFile,
       SALLYPORT_ADMIN_PORT: String(ADMIN_PORT), SALLYPORT_REPORT_INTERVAL: '100ms', SALLYPORT_LOG_LEVEL: 'debug',
     };
     return hear(this.network.startAsProxy(pod, [process.execPath, MAIN], env));
+  }
+
+  /** As the kubelet does for a pod whose user is the proxy's. */
+  #project(pod: Pod): string {
+    const token = `header.${randomBytes(300).toString('base64url')}.signature`;
+    this.mesh.operator.podTokens?.set(token, pod.name);
+    const file = join(this.mesh.directory, `${pod.name}.pod-token`);
+    writeFileSync(file, token, { mode: 0o600 });
+    chownSync(file, PROXY_UID, PROXY_UID);
+    return file;
   }
 
   /** Starts Python's own web server on all addresses of a pod, and waits until it listens. */

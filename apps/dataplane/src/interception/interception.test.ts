@@ -272,5 +272,7 @@ describe.skipIf(PodNetwork.isSkipped('transparent interception in real network n
     const said = proxies.map(({ text }) => text).join('');
     expect(said).toContain('the redirect rules are in place');
     expect(said).not.toMatch(/defect|Warning/);
+    expect(pods.mesh.operator.attests.toSorted()).toEqual(['a', 'b']);
+    for (const token of pods.mesh.operator.podTokens?.keys() ?? []) expect(said).not.toContain(token);
   });
 });
