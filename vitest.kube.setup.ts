@@ -8,7 +8,7 @@ import './apps/operator/src/testing/provided.ts';
 import { kubeAssets } from './tools/kube/assets.ts';
 import { startCluster } from './tools/kube/cluster.ts';
 
-const CRDS = join(import.meta.dirname, 'charts/sallyport-crds/crds');
+const CRDS = join(import.meta.dirname, 'charts/sallyport-crds/templates');
 
 /** One real control plane for the whole run, with our CRDs; each test file takes namespaces of its own on it. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { PORT_PROTOCOLS } from '../mesh/index.ts';
 import { authorizationPolicySpec } from './authorization-policy.ts';
 import { atMost, checked } from './checks.ts';
-import { PORT_PATTERN, portText } from './match.ts';
+import { ipAddress, PORT_PATTERN, portText } from './match.ts';
 import { federatedTrustDomainSpec } from './federated-trust-domain.ts';
 import { meshSpec } from './mesh-spec.ts';
 import { API_VERSION, dnsLabel, objectMeta, port, selectorLabels, status, workloadSelector } from './meta.ts';
@@ -37,7 +37,7 @@ const systemId = z.int().min(0).max(4_294_967_294).refine((id) => id !== 65_534,
 export const workloadSpec = checked(z.strictObject({
   serviceAccount: dnsLabel.describe('Service account of the workload: the last part of its identity.'),
   proxy: dnsLabel.optional().describe('Name of the proxy that serves this workload. Absent: known, but outside the mesh.'),
-  address: z.union([z.ipv4(), z.ipv6()]).describe('The address at which peers reach it.'),
+  address: ipAddress.describe('The address at which peers reach it.'),
   locality: locality.optional(),
   inbound: z
     .array(z.strictObject({
