@@ -15,22 +15,19 @@ import { reconcileDetections } from './controllers/signals.ts';
 import { StatusController } from './controllers/status.ts';
 import { StrictStepper } from './controllers/strict-step.ts';
 import { FederationController, type FederationOptions } from './federation/controller.ts';
-import { appendAudit, auditChain, auditWrites } from './history/audit.ts';
+import { appendAudit, auditChain } from './history/audit.ts';
 import { CertificateLedger, certificateChain } from './history/certificates.ts';
 import { pruneTelemetry } from './history/flows.ts';
 import { laggingProxies } from './history/proxies.ts';
-import { ensureUser } from './history/users.ts';
 import { JwksController } from './jwks/controller.ts';
 import { meshOf } from './observe/mesh-state.ts';
 import type { StrictSources } from './observe/views/strict.ts';
 import { startProxyPorts } from './push/ports.ts';
 import { PushHub } from './push/hub.ts';
 import type { World } from './push/snapshot.ts';
-import { ResourceCache } from './store/cache.ts';
-import { type Database, openDatabase } from './store/postgres/client.ts';
-import { migrate } from './store/postgres/migrate.ts';
-import { PostgresStore } from './store/postgres/store.ts';
-import { ChangeFeed } from './store/postgres/watch.ts';
+import type { ResourceCache } from './store/cache.ts';
+import { openStore } from './store/open.ts';
+import type { Database } from './store/postgres/client.ts';
 import type { SpiffeBundle } from '@sallyport/shared/pki';
 import { durationMs, type Workload } from '@sallyport/shared/resources';
 import { repeat } from './schedule.ts';
@@ -39,20 +36,6 @@ const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 /** identity-pki.md §5: how often others ask for our bundle. */
 const REFRESH_HINT_S = 300;
-
-/** The store and what reads it. */
-async function openStore(config: Config, log: Logger) {
-  const applied = await migrate(config.databaseUrl);
-  if (applied.length > 0) log.info({ migrations: applied }, 'database migrated');
-  const database = openDatabase(config.databaseUrl);
-  await ensureUser(database, config.admin.username, config.admin.password, ['viewer', 'editor', 'approver', 'auditor']);
-  const feed = new ChangeFeed({ url: config.databaseUrl, database });
-  feed.start();
-  const store = new PostgresStore({ database, feed, record: auditWrites(Date.now), now: Date.now });
-  const cache = new ResourceCache(store, (error) => log.warn({ error: message(error) }, 'resource watch failed; following again'));
-  await cache.start();
-  return { database, feed, store, cache };
-}
 
 function message(error: unknown): string {
   return error instanceof Error ? error.message : 'unknown';
@@ -165,7 +148,8 @@ async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
   const now = Date.now;
   const files = new KeyFiles(config.stateDir, config.kekFile);
   const ca = CaStore.open(files, config.trustDomain, now());
-  const { database, feed, store, cache } = await openStore(config, log);
+  const opened = await openStore(config, log);
+  const { database, store, cache } = opened;
   const { authority, controller, issuance, jwt } = await openCa({ config, ca, files, database, cache, log });
   const { jwks, federation } = await startFetching(config, { cache, database, now, random: Math.random, log });
   const hub = new PushHub({ world: worldReader(config, cache, { authority, jwks, jwt, federation }), proxies: () => servingProxies(cache), now });
@@ -186,8 +170,7 @@ async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
     status.close();
     hub.close();
     controller.close();
-    await Promise.all([cache.close(), feed.close()]);
-    await database.$disconnect();
+    await opened.close();
   };
 }
 

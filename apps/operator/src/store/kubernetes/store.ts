@@ -1,5 +1,5 @@
-import { API_VERSION, type Kind, KINDS, type Resource, type ResourceOf, type Status } from '@sallyport/shared/resources';
-import { type ApplyResult, ConflictError, keyOf, NotFoundError, type ResourceKey, type ResourceStore, type StoreEvent, type WriteContext } from '../ports.ts';
+import { API_VERSION, InvalidResourceError, type Kind, KINDS, type Resource, type ResourceOf, type Status } from '@sallyport/shared/resources';
+import { type ApplyResult, ConflictError, keyOf, NotFoundError, type ResourceKey, type ResourceStore, StoreAwayError, type StoreEvent, type StoreWrite, type WriteContext } from '../ports.ts';
 import { carryTransitions } from '../transitions.ts';
 import { type KubeClient, KubeError, type KubeRequest } from '../../kubernetes/client.ts';
 import { fromKube } from './objects.ts';
@@ -10,7 +10,7 @@ const STATUS_MANAGER = 'sallyport-status';
 const ALL_KINDS = Object.keys(KINDS) as Kind[];
 
 /** Called after each write that changed something, with the object before and after. */
-export type RecordWrite = (write: { readonly context: WriteContext; readonly action: 'create' | 'update' | 'delete'; readonly key: ResourceKey; readonly before: Resource | null; readonly after: Resource | null }) => Promise<void>;
+export type RecordWrite = (write: StoreWrite) => Promise<void>;
 
 /**
  * {@link ResourceStore} on the CRDs of a cluster: the store of Kubernetes mode.
@@ -120,6 +120,8 @@ export class KubernetesStore implements ResourceStore {
       if (!(error instanceof KubeError)) throw error;
       if (error.status === 404) throw new NotFoundError(`${describe(key)}: ${error.message}`);
       if (error.status === 409) throw new ConflictError(conflictText(error));
+      if (error.status === 400 || error.status === 422) throw new InvalidResourceError(problemsOf(error, describe(key)));
+      if (error.status === 0 || error.status === 429 || error.status >= 500) throw new StoreAwayError(error.message);
       throw error;
     }
   }
@@ -175,6 +177,11 @@ function pathOf({ kind, namespace, name }: ResourceKey): string {
 function absent(error: unknown): null {
   if (error instanceof KubeError && error.status === 404) return null;
   throw error;
+}
+
+function problemsOf(error: KubeError, resource: string): { resource: string; field: string; message: string }[] {
+  if (error.causes.length === 0) return [{ resource, field: '', message: error.message }];
+  return error.causes.map(({ field, message }) => ({ resource, field, message }));
 }
 
 /** `.spec.ports` and `conflict with "alice" using …` as one sentence that names field, owner and remedy. */

@@ -1,0 +1,54 @@
+import type { Logger } from 'pino';
+import type { Config, KubernetesConfig } from '../config.ts';
+import { auditAfterwards, auditWrites } from '../history/audit.ts';
+import { ensureUser } from '../history/users.ts';
+import { connectCluster } from '../kubernetes/connect.ts';
+import { ResourceCache } from './cache.ts';
+import { KubernetesStore } from './kubernetes/store.ts';
+import type { ResourceStore } from './ports.ts';
+import { type Database, openDatabase } from './postgres/client.ts';
+import { migrate } from './postgres/migrate.ts';
+import { PostgresStore } from './postgres/store.ts';
+import { ChangeFeed } from './postgres/watch.ts';
+
+/** The database, the store, and all resources in memory. */
+export interface OpenStore {
+  readonly database: Database;
+  readonly store: ResourceStore;
+  readonly cache: ResourceCache;
+  close(): Promise<void>;
+}
+
+/** Opens the store that the configuration asks for, and the database, which keeps history in either mode. */
+export async function openStore(config: Config, log: Logger): Promise<OpenStore> {
+  const applied = await migrate(config.databaseUrl);
+  if (applied.length > 0) log.info({ migrations: applied }, 'database migrated');
+  const database = openDatabase(config.databaseUrl);
+  await ensureUser(database, config.admin.username, config.admin.password, ['viewer', 'editor', 'approver', 'auditor']);
+  const { store, close } = config.kubernetes === null ? openPostgres(config.databaseUrl, database) : openKubernetes(config.kubernetes, database, log);
+  const cache = new ResourceCache(store, (error) => log.warn({ error: textOf(error) }, 'resource watch failed; following again'));
+  await cache.start();
+  return {
+    database, store, cache,
+    async close() {
+      await Promise.all([cache.close(), close()]);
+      await database.$disconnect();
+    },
+  };
+}
+
+function openPostgres(url: string, database: Database): { store: ResourceStore; close: () => Promise<void> } {
+  const feed = new ChangeFeed({ url, database });
+  feed.start();
+  return { store: new PostgresStore({ database, feed, record: auditWrites(Date.now), now: Date.now }), close: () => feed.close() };
+}
+
+function openKubernetes({ kubeconfig }: KubernetesConfig, database: Database, log: Logger): { store: ResourceStore; close: () => Promise<void> } {
+  const trouble = (error: unknown) => log.warn({ error: textOf(error) }, 'a watch of the API server failed; it goes on from where it was');
+  const store = new KubernetesStore({ client: connectCluster(kubeconfig), record: auditAfterwards(database, Date.now), trouble });
+  return { store, close: () => Promise.resolve() };
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'unknown';
+}
