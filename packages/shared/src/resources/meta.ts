@@ -10,6 +10,13 @@ export const dnsLabel = z
   .max(63)
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, 'must be a lower-case RFC 1123 label (letters, digits, dashes)');
 
+const LABEL = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
+/**
+ * Name of a proxy. That of a pod is `<pod>.<namespace>`: names of pods are RFC 1123 subdomains, namespaces labels, so that the
+ * last part is always the namespace.
+ */
+export const proxyName = z.string().min(1).max(317).regex(new RegExp(`^${LABEL}(\\.${LABEL})*$`), 'must be lower-case RFC 1123 labels with dots between them');
+
 /** Kubernetes' "qualified name": a name of at most 63 characters, after a DNS subdomain of at most 253 and a slash or none. */
 const QUALIFIED_NAME = '^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$';
 const MAX_PREFIX = 253;
