@@ -4,6 +4,7 @@ import { authorizationPolicy, locality, mesh, peerAuthentication, proxyName, req
 import { MAX_KEYS, publicJwk } from './key-set.ts';
 
 export { isDiscovery, KeySetError, keySourceOf, type PublicJwk, readKeySet } from './key-set.ts';
+export * from './port-ranges.ts';
 export * from './sidecar.ts';
 
 /**

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { PORT_PROTOCOLS } from '../mesh/index.ts';
 import { authorizationPolicySpec } from './authorization-policy.ts';
 import { atMost, checked } from './checks.ts';
-import { PORT_PATTERN, portText } from './match.ts';
+import { ipAddress, PORT_PATTERN, portText } from './match.ts';
 import { federatedTrustDomainSpec } from './federated-trust-domain.ts';
 import { meshSpec, unknownDestinations } from './mesh-spec.ts';
 import { API_VERSION, dnsLabel, objectMeta, port, proxyName, selectorLabels, status, workloadSelector } from './meta.ts';
@@ -33,8 +33,6 @@ export const HBONE_PORT = 15_008;
 /** Where a proxy takes redirected connections unless it is told otherwise: Istio's ports. */
 export const INTERCEPTION_PORTS = { inbound: 15_006, outbound: 15_001 } as const;
 
-const address = z.union([z.ipv4(), z.ipv6()]);
-
 const interception = z.strictObject({
   inbound: port.default(INTERCEPTION_PORTS.inbound).describe('Port of the proxy to which connections of peers are redirected.'),
   outbound: port.default(INTERCEPTION_PORTS.outbound).describe('Port of the proxy, on loopback, to which the workload’s own connections are redirected.'),
@@ -47,8 +45,8 @@ const systemId = z.int().min(0).max(4_294_967_294).refine((id) => id !== 65_534,
 export const workloadSpec = checked(z.strictObject({
   serviceAccount: dnsLabel.describe('Service account of the workload: the last part of its identity.'),
   proxy: proxyName.optional().describe('Name of the proxy that serves this workload. Absent: known, but outside the mesh.'),
-  address: address.describe('The address at which peers reach it.'),
-  otherAddresses: z.array(address).max(8).optional().describe('Further addresses of its network namespace, such as that of the other IP family: workloads that are redirected reach it by these too.'),
+  address: ipAddress.describe('The address at which peers reach it.'),
+  otherAddresses: z.array(ipAddress).max(8).optional().describe('Further addresses of its network namespace, such as that of the other IP family: workloads that are redirected reach it by these too.'),
   locality: locality.optional(),
   inbound: z
     .array(z.strictObject({
@@ -105,7 +103,7 @@ export const serviceSpec = z.strictObject({
     .min(1)
     .max(64)
     .describe('Ports of the service.'),
-  addresses: z.array(address).max(16).optional().describe('Addresses of the service itself (cluster IPs): workloads that are redirected reach it by these.'),
+  addresses: z.array(ipAddress).max(16).optional().describe('Addresses of the service itself (cluster IPs): workloads that are redirected reach it by these.'),
 }).describe('A name for workloads of its namespace, as callers use it.');
 
 const mtlsMode = z.enum(['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT']);
