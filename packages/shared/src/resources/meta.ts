@@ -11,11 +11,15 @@ export const dnsLabel = z
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, 'must be a lower-case RFC 1123 label (letters, digits, dashes)');
 
 const LABEL = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
+const SUBDOMAIN = new RegExp(`^${LABEL}(\\.${LABEL})*$`);
+const SUBDOMAIN_TEXT = 'must be lower-case RFC 1123 labels with dots between them';
+/** RFC 1123 subdomain: what Kubernetes demands of names of service accounts. */
+export const dnsSubdomain = z.string().min(1).max(253).regex(SUBDOMAIN, SUBDOMAIN_TEXT);
 /**
  * Name of a proxy. That of a pod is `<pod>.<namespace>`: names of pods are RFC 1123 subdomains, namespaces labels, so that the
  * last part is always the namespace.
  */
-export const proxyName = z.string().min(1).max(317).regex(new RegExp(`^${LABEL}(\\.${LABEL})*$`), 'must be lower-case RFC 1123 labels with dots between them');
+export const proxyName = z.string().min(1).max(317).regex(SUBDOMAIN, SUBDOMAIN_TEXT);
 
 const labelMap = z.record(z.string().min(1).max(317), z.string().max(63));
 /** Labels that something selects by. */
