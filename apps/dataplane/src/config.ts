@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { isTrustDomain } from '@sallyport/shared/mesh';
-import { dnsLabel, duration, durationMs } from '@sallyport/shared/resources';
+import { duration, durationMs, proxyName } from '@sallyport/shared/resources';
+import { type ProbeSettings, probesText } from './probes/settings.ts';
 
 /** What a proxy process is told by its environment. Times in milliseconds. */
 export interface ProxyConfig {
@@ -13,6 +14,8 @@ export interface ProxyConfig {
   readonly bootstrapBundleFile: string;
   readonly stateDir: string;
   readonly adminPort: number;
+  /** Null when no kubelet probes this pod. */
+  readonly probes: ProbeSettings | null;
   readonly reportInterval: number;
   /** Path of the socket at which applications find the Workload API; null: it is not served. */
   readonly workloadApi: string | null;
@@ -59,7 +62,7 @@ const otlpUrl = z
   .refine((url) => url.username === '' && url.password === '' && url.search === '' && url.hash === '', 'must have no name, password, query or fragment; put secrets into SALLYPORT_OTLP_HEADERS_FILE');
 
 const environment = z.object({
-  SALLYPORT_PROXY: dnsLabel,
+  SALLYPORT_PROXY: proxyName,
   SALLYPORT_ROLE: z.enum(['node', 'sidecar']),
   SALLYPORT_TRUST_DOMAIN: z.string().refine(isTrustDomain, 'must be 1 to 255 characters of [a-z0-9._-]'),
   SALLYPORT_JOIN_URL: operatorUrl,
@@ -68,6 +71,9 @@ const environment = z.object({
   SALLYPORT_BOOTSTRAP_BUNDLE_FILE: filePath,
   SALLYPORT_STATE_DIR: filePath,
   SALLYPORT_ADMIN_PORT: z.coerce.number().int().min(0).max(65_535).default(0),
+  SALLYPORT_PROBE_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
+  SALLYPORT_PROBE_HOST: z.union([z.ipv4(), z.ipv6()], 'must be an IP address').default('127.0.0.1'),
+  SALLYPORT_PROBES: probesText.default({}),
   SALLYPORT_WORKLOAD_API_LISTEN: unixSocket.optional(),
   SALLYPORT_REPORT_INTERVAL: duration.default('2s'),
   SALLYPORT_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
@@ -103,6 +109,7 @@ export function readConfiguration(env: Readonly<Record<string, string | undefine
     bootstrapBundleFile: e.SALLYPORT_BOOTSTRAP_BUNDLE_FILE,
     stateDir: e.SALLYPORT_STATE_DIR,
     adminPort: e.SALLYPORT_ADMIN_PORT,
+    probes: e.SALLYPORT_PROBE_PORT === undefined ? null : { port: e.SALLYPORT_PROBE_PORT, host: e.SALLYPORT_PROBE_HOST, declared: e.SALLYPORT_PROBES },
     reportInterval: Math.max(100, durationMs(e.SALLYPORT_REPORT_INTERVAL)),
     workloadApi: e.SALLYPORT_WORKLOAD_API_LISTEN ?? null,
     logLevel: e.SALLYPORT_LOG_LEVEL,

@@ -54,12 +54,17 @@ export class FakeOperator {
   #servers: Http2SecureServer[] = [];
   #version = 0;
   #timer: NodeJS.Timeout | undefined;
+  readonly #host: string;
+
+  constructor(host = '127.0.0.1') {
+    this.#host = host;
+  }
 
   async start(): Promise<void> {
     const join = await this.#listen(Number(this.joinUrl.port), false);
     const stream = await this.#listen(Number(this.streamUrl.port), true);
-    this.joinUrl = new URL(`https://127.0.0.1:${join}`);
-    this.streamUrl = new URL(`https://127.0.0.1:${stream}`);
+    this.joinUrl = new URL(`https://${this.#host}:${join}`);
+    this.streamUrl = new URL(`https://${this.#host}:${stream}`);
     this.#timer = setInterval(() => {
       for (const { stream } of this.#subscribers.values()) if (!stream.closed) stream.write('\n');
     }, this.keepAliveMs);
@@ -125,7 +130,7 @@ export class FakeOperator {
       void this.#serve(stream, String(headers[':path']), mutual ? callerOf(stream) : '');
     });
     this.#servers.push(server);
-    return new Promise((resolve) => server.listen(port, '127.0.0.1', () => resolve((server.address() as AddressInfo).port)));
+    return new Promise((resolve) => server.listen(port, this.#host, () => resolve((server.address() as AddressInfo).port)));
   }
 
   async #serve(stream: ServerHttp2Stream, path: string, caller: string): Promise<void> {

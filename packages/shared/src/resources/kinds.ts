@@ -2,10 +2,10 @@ import { z } from 'zod';
 import { PORT_PROTOCOLS } from '../mesh/index.ts';
 import { authorizationPolicySpec } from './authorization-policy.ts';
 import { atMost, checked } from './checks.ts';
-import { PORT_PATTERN, portText } from './match.ts';
+import { ipAddress, PORT_PATTERN, portText } from './match.ts';
 import { federatedTrustDomainSpec } from './federated-trust-domain.ts';
 import { meshSpec } from './mesh-spec.ts';
-import { API_VERSION, dnsLabel, objectMeta, port, selectorLabels, status, workloadSelector } from './meta.ts';
+import { API_VERSION, dnsLabel, objectMeta, port, proxyName, selectorLabels, status, workloadSelector } from './meta.ts';
 import { requestAuthenticationSpec } from './request-authentication.ts';
 import { trafficPolicySpec } from './traffic-policy.ts';
 
@@ -30,14 +30,23 @@ export const locality = z.strictObject({
 
 /** Where a workload's proxy takes HBONE unless it says otherwise: Istio's port. */
 export const HBONE_PORT = 15_008;
+/** Where a proxy takes redirected connections unless it is told otherwise: Istio's ports. */
+export const INTERCEPTION_PORTS = { inbound: 15_006, outbound: 15_001 } as const;
+
+const interception = z.strictObject({
+  inbound: port.default(INTERCEPTION_PORTS.inbound).describe('Port of the proxy to which connections of peers are redirected.'),
+  outbound: port.default(INTERCEPTION_PORTS.outbound).describe('Port of the proxy, on loopback, to which the workload’s own connections are redirected.'),
+  unknownDestinations: z.enum(['Pass', 'Refuse']).default('Pass')
+    .describe('What becomes of connections to addresses that the mesh does not know. `Pass`: they go there as they are, and are counted as `unknown-destination`. `Refuse`: they are closed.'),
+}).describe('The workload’s connections are redirected to its proxy by rules in its network namespace (`sallyport-redirect`), where it is alone. `inbound` then says what ports speak, and the proxy listens on none of them itself; ports that it does not name are served as `auto`. Without the rules nothing is accepted.');
 
 /** A user or group ID; 65534 stands for those that the kernel cannot name. */
 const systemId = z.int().min(0).max(4_294_967_294).refine((id) => id !== 65_534, 'must not be 65534, which stands for any unknown user').meta({ cel: [{ rule: 'self != 65534', message: 'must not be 65534, which stands for any unknown user' }] });
 
 export const workloadSpec = checked(z.strictObject({
   serviceAccount: dnsLabel.describe('Service account of the workload: the last part of its identity.'),
-  proxy: dnsLabel.optional().describe('Name of the proxy that serves this workload. Absent: known, but outside the mesh.'),
-  address: z.union([z.ipv4(), z.ipv6()]).describe('The address at which peers reach it.'),
+  proxy: proxyName.optional().describe('Name of the proxy that serves this workload. Absent: known, but outside the mesh.'),
+  address: ipAddress.describe('The address at which peers reach it.'),
   locality: locality.optional(),
   inbound: z
     .array(z.strictObject({
@@ -66,6 +75,7 @@ export const workloadSpec = checked(z.strictObject({
     .describe('Where the workload’s own calls enter its proxy.'),
   hbonePort: z.int().min(0).max(65_535).optional()
     .describe('Port of its address at which its proxy takes HBONE from other proxies. Absent: 15008. 0: none; then, as where the port is taken, calls come by mutual TLS on its own ports. Workloads that share an address need different ones.'),
+  interception: interception.optional(),
   spiffeId: z.string().min(1).max(2048).regex(/^spiffe:\/\/[a-z0-9._-]+\/[A-Za-z0-9._/-]+$/, 'must be the SPIFFE ID of a workload').optional().describe('Full identity of a workload of a federated trust domain, which is called by mutual TLS though no proxy of ours serves it.'),
   workloadApi: z
     .strictObject({
