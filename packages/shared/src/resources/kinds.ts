@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { PORT_PROTOCOLS } from '../mesh/index.ts';
 import { authorizationPolicySpec } from './authorization-policy.ts';
 import { atMost, checked } from './checks.ts';
-import { PORT_PATTERN, portText } from './match.ts';
+import { ipAddress, PORT_PATTERN, portText } from './match.ts';
 import { federatedTrustDomainSpec } from './federated-trust-domain.ts';
 import { meshSpec } from './mesh-spec.ts';
 import { API_VERSION, dnsLabel, dnsSubdomain, objectMeta, port, proxyName, selectorLabels, status, workloadSelector } from './meta.ts';
@@ -43,12 +43,10 @@ const interception = z.strictObject({
 /** A user or group ID; 65534 stands for those that the kernel cannot name. */
 const systemId = z.int().min(0).max(4_294_967_294).refine((id) => id !== 65_534, 'must not be 65534, which stands for any unknown user').meta({ cel: [{ rule: 'self != 65534', message: 'must not be 65534, which stands for any unknown user' }] });
 
-const address = z.union([z.ipv4(), z.ipv6()]);
-
 export const workloadSpec = checked(z.strictObject({
   serviceAccount: dnsSubdomain.describe('Service account of the workload: the last part of its identity.'),
   proxy: proxyName.optional().describe('Name of the proxy that serves this workload. Absent: known, but outside the mesh.'),
-  address: address.describe('The address at which peers reach it.'),
+  address: ipAddress.describe('The address at which peers reach it.'),
   locality: locality.optional(),
   inbound: z
     .array(z.strictObject({
@@ -110,11 +108,11 @@ export const serviceSpec = z.strictObject({
     .min(1)
     .max(64)
     .describe('Ports of the service.'),
-  addresses: z.array(address).max(16).optional().describe('Addresses of the service itself, such as cluster IPs: where interception is, calls to them are calls to the service.'),
+  addresses: z.array(ipAddress).max(16).optional().describe('Addresses of the service itself, such as cluster IPs: where interception is, calls to them are calls to the service.'),
   endpoints: z
     .array(z.strictObject({
       workload: dnsLabel.describe('Name of a workload of its namespace.'),
-      address: address.optional().describe('Another address of the workload; absent: its own.'),
+      address: ipAddress.optional().describe('Another address of the workload; absent: its own.'),
       ports: z.array(z.strictObject({ port: port.describe('Port of the service.'), targetPort: port.describe('Port of the workload.') })).max(64).describe('Ports that it serves.'),
     }))
     .max(5_000)

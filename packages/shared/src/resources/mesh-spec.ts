@@ -49,7 +49,7 @@ const certificates = checked(
   z.strictObject({
     leafLifetime: duration.default('24h').describe('How long a workload’s certificate is valid: 10s to 168h.'),
     issuerLifetime: duration.default('720h').describe('How long the intermediate that signs them is valid, at least 6 times `leafLifetime`.'),
-    rootLifetime: duration.default('26280h').describe('How long a self-signed root is valid, at least twice `issuerLifetime`.'),
+    rootLifetime: duration.default('26280h').describe('How long a self-signed root is valid, at least twice `issuerLifetime`, at most 100 years (876000h).'),
     rootActivation: z.enum(['automatic', 'manual']).default('automatic').describe('Whether a new root signs as soon as every live proxy has acknowledged it, or waits for `sallyport ca activate`.'),
     nameConstraints: z.boolean().default(true).describe('Limit issuers to identities of the trust domain (RFC 5280 §4.2.1.10). Off only for peers that cannot read the extension.'),
   }),
@@ -71,6 +71,12 @@ const certificates = checked(
     cel: given(['issuerLifetime', 'rootLifetime'], `${seconds('rootLifetime')} >= 2 * ${seconds('issuerLifetime')}`),
     field: 'rootLifetime',
     message: 'rootLifetime must be at least twice issuerLifetime',
+  },
+  {
+    test: ({ rootLifetime }) => atLeast('876000h', 1, rootLifetime),
+    cel: given(['rootLifetime'], `${seconds('rootLifetime')} <= 3153600000`),
+    field: 'rootLifetime',
+    message: 'rootLifetime must be at most 876000h, 100 years',
   },
 );
 

@@ -21,10 +21,18 @@ export const dnsSubdomain = z.string().min(1).max(253).regex(SUBDOMAIN, SUBDOMAI
  */
 export const proxyName = z.string().min(1).max(317).regex(SUBDOMAIN, SUBDOMAIN_TEXT);
 
-const labelMap = z.record(z.string().min(1).max(317), z.string().max(63));
+/** Kubernetes' "qualified name": a name of at most 63 characters, after a DNS subdomain of at most 253 and a slash or none. */
+const QUALIFIED_NAME = '^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$';
+const MAX_PREFIX = 253;
+const NAME_MESSAGE = 'must be a name of letters, digits, dashes, dots and underscores, with a DNS name and a slash before it or none';
+const labelKey = z.string().regex(new RegExp(QUALIFIED_NAME), NAME_MESSAGE).refine((key) => key.indexOf('/') <= MAX_PREFIX, NAME_MESSAGE);
+/** The API server looks at the key of an annotation in lower case. */
+const annotationKey = z.string().refine((key) => labelKey.safeParse(key.toLowerCase()).success, NAME_MESSAGE);
+const labelValue = z.string().max(63).regex(/^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$/, 'must be letters, digits, dashes, dots and underscores, and begin and end with a letter or digit');
+const labelMap = z.record(labelKey, labelValue);
 /** Labels that something selects by. */
-export const selectorLabels = atMost(labelMap, 64);
-const annotationMap = z.record(z.string().min(1).max(317), z.string().max(4096));
+export const selectorLabels = atMost(labelMap, 64).meta({ cel: [{ rule: `self.all(key, key.indexOf('/') <= ${MAX_PREFIX} && key.matches('${QUALIFIED_NAME}'))`, message: `each key ${NAME_MESSAGE}` }] });
+const annotationMap = z.record(annotationKey, z.string().max(4096));
 
 /** Label selector in Istio's short form. An empty or absent `matchLabels` selects the whole namespace. */
 export const workloadSelector = z
