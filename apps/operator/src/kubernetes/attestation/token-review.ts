@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { PodAttestor, PodEvidence } from '../../ca/attestation.ts';
 import { AttestationError, AttestorAwayError } from '../../ca/refusals.ts';
 import { type KubeClient, KubeError } from '../client.ts';
-import { isCompleted, type Pod } from '../workloads/objects.ts';
+import { isCompleted, type Pod, podObject } from '../workloads/objects.ts';
 import { refusalOf } from './refusal.ts';
 
 const REVIEWS = '/apis/authentication.k8s.io/v1/tokenreviews';
@@ -51,19 +51,18 @@ export class TokenReviewer implements PodAttestor {
     const status = await this.#ask(token);
     // TokenReview: an authenticator that knows no audiences says "authenticated" and names none; such an answer says nothing.
     if (!status.authenticated || !status.audiences.includes(TOKEN_AUDIENCE)) throw new AttestationError(401, refusalOf(token, this.#options.now()));
-    const evidence = evidenceOf(status, (namespace, name) => this.#options.pods.pod(namespace, name)?.spec.nodeName ?? null);
-    if (evidence === null) throw new AttestationError(401, refusalOf(token, this.#options.now()));
+    const claimed = claimedBy(status);
+    if (claimed === null) throw new AttestationError(401, refusalOf(token, this.#options.now()));
+    // The API server remembers for some seconds that it found a token good; and a pod that is new may not have been seen yet.
+    const pod = this.#options.pods.pod(claimed.namespace, claimed.pod) ?? (await this.#asked(claimed.namespace, claimed.pod));
+    const evidence = { ...claimed, node: claimed.node ?? pod?.spec.nodeName ?? null };
+    const departed = departedFrom(pod, evidence);
+    if (departed !== null) throw new AttestationError(401, departed);
     return evidence;
   }
 
-  departed({ namespace, pod, uid, node }: PodEvidence): string | null {
-    const seen = this.#options.pods.pod(namespace, pod);
-    const name = `pod ${namespace}/${pod}`;
-    if (seen === null) return `${name} is not in the cluster any more; a proxy lives as long as its pod`;
-    if (seen.metadata.uid !== uid) return `${name} was made anew since this proxy attested; attest by the token of the new pod (SALLYPORT_TOKEN_FILE)`;
-    if (isCompleted(seen)) return `${name} has ended; its workload needs no identity`;
-    if (node !== null && seen.spec.nodeName !== undefined && seen.spec.nodeName !== node) return `${name} runs on node ${seen.spec.nodeName}, and this proxy attested on ${node}; attest again`;
-    return null;
+  departed(evidence: PodEvidence): string | null {
+    return departedFrom(this.#options.pods.pod(evidence.namespace, evidence.pod), evidence);
   }
 
   runsOn(node: string, namespace: string, serviceAccount: string): boolean {
@@ -80,26 +79,39 @@ export class TokenReviewer implements PodAttestor {
 
   async #ask(token: string): Promise<Status> {
     const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token, audiences: [TOKEN_AUDIENCE] } };
-    let answer: unknown;
-    try {
-      answer = await this.#options.client.request({ method: 'POST', path: REVIEWS, body });
-    } catch (error) {
-      if (!(error instanceof KubeError)) throw error;
-      // Its words might quote what was sent; ours do not.
-      if (error.status === 401 || error.status === 403) throw new AttestorAwayError('the operator may not review tokens; bind its service account to ClusterRole system:auth-delegator');
-      throw new AttestorAwayError(`the API server does not review tokens now (HTTP ${error.status}); retry`);
-    }
+    const answer = await this.#options.client.request({ method: 'POST', path: REVIEWS, body }).catch(away);
     const parsed = review.safeParse(answer);
     if (!parsed.success) throw new AttestorAwayError('the API server answered a token review with something else; retry');
     return parsed.data.status;
   }
+
+  async #asked(namespace: string, name: string): Promise<Pod | null> {
+    const answer = await this.#options.client.request({ method: 'GET', path: `/api/v1/namespaces/${namespace}/pods/${name}` }).catch((error: unknown) => (error instanceof KubeError && error.status === 404 ? null : away(error)));
+    return podObject.safeParse(answer).data ?? null;
+  }
+}
+
+/** Its words might quote what was sent; ours do not. */
+function away(error: unknown): never {
+  if (!(error instanceof KubeError)) throw error;
+  if (error.status === 401 || error.status === 403) throw new AttestorAwayError('the operator may not review tokens or read pods; bind its service account to ClusterRole system:auth-delegator, and let it get pods');
+  throw new AttestorAwayError(`the API server does not review tokens now (HTTP ${error.status}); retry`);
+}
+
+function departedFrom(seen: Pod | null, { namespace, pod, uid, node }: PodEvidence): string | null {
+  const name = `pod ${namespace}/${pod}`;
+  if (seen === null) return `${name} is not in the cluster any more; a proxy lives as long as its pod`;
+  if (seen.metadata.uid !== uid) return `${name} was made anew since this proxy attested; attest by the token of the new pod (SALLYPORT_TOKEN_FILE)`;
+  if (isCompleted(seen)) return `${name} has ended; its workload needs no identity`;
+  if (node !== null && seen.spec.nodeName !== undefined && seen.spec.nodeName !== node) return `${name} runs on node ${seen.spec.nodeName}, and this proxy attested on ${node}; attest again`;
+  return null;
 }
 
 /** Whose token it is; null when it is of no pod. Servers older than 1.32 do not say the node: then the pod does. */
-function evidenceOf({ user }: Status, nodeOf: (namespace: string, name: string) => string | null): PodEvidence | null {
+function claimedBy({ user }: Status): PodEvidence | null {
   const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(user.username);
   const { [`${EXTRA}pod-name`]: pod, [`${EXTRA}pod-uid`]: uid, [`${EXTRA}node-name`]: node } = user.extra;
   const [, namespace, serviceAccount] = account ?? [];
   if (namespace === undefined || serviceAccount === undefined || pod === undefined || uid === undefined) return null;
-  return { namespace, pod, uid, serviceAccount, node: node ?? nodeOf(namespace, pod) };
+  return { namespace, pod, uid, serviceAccount, node: node ?? null };
 }

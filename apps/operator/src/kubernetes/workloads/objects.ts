@@ -7,43 +7,43 @@ import { z } from 'zod';
  */
 const text = z.string();
 const map = z.record(text, text).default({});
-const metadata = z.looseObject({
+const metadata = z.object({
   name: text, namespace: text.default(''), uid: text.default(''), resourceVersion: text.default(''), labels: map, annotations: map,
   creationTimestamp: text.optional(), deletionTimestamp: text.optional(),
-  ownerReferences: z.array(z.looseObject({ kind: text, name: text, controller: z.boolean().default(false) })).default([]),
+  ownerReferences: z.array(z.object({ kind: text, name: text, controller: z.boolean().default(false) })).default([]),
 });
 const protocol = text.default('TCP');
-const container = z.looseObject({ name: text, restartPolicy: text.optional(), ports: z.array(z.looseObject({ name: text.optional(), containerPort: z.int(), protocol })).default([]) });
+const container = z.object({ name: text, restartPolicy: text.optional(), ports: z.array(z.object({ name: text.optional(), containerPort: z.int(), protocol })).default([]) });
 
-export const podObject = z.looseObject({
+export const podObject = z.object({
   metadata,
-  spec: z.looseObject({ serviceAccountName: text.default('default'), nodeName: text.optional(), hostNetwork: z.boolean().default(false), containers: z.array(container), initContainers: z.array(container).default([]) }),
-  status: z.looseObject({
-    phase: text.default('Pending'), podIP: text.optional(), podIPs: z.array(z.looseObject({ ip: text })).default([]),
-    conditions: z.array(z.looseObject({ type: text, status: text })).default([]),
+  spec: z.object({ serviceAccountName: text.default('default'), nodeName: text.optional(), hostNetwork: z.boolean().default(false), containers: z.array(container), initContainers: z.array(container).default([]) }),
+  status: z.object({
+    phase: text.default('Pending'), podIP: text.optional(), podIPs: z.array(z.object({ ip: text })).default([]),
+    conditions: z.array(z.object({ type: text, status: text })).default([]),
   }).prefault({}),
 });
 export type Pod = z.infer<typeof podObject>;
 
-export const serviceObject = z.looseObject({
+export const serviceObject = z.object({
   metadata,
-  spec: z.looseObject({
+  spec: z.object({
     type: text.default('ClusterIP'), selector: z.record(text, text).optional(), clusterIPs: z.array(text).default([]), publishNotReadyAddresses: z.boolean().default(false),
-    ports: z.array(z.looseObject({ name: text.optional(), port: z.int(), targetPort: z.union([z.int(), text]).optional(), protocol, appProtocol: text.optional() })).default([]),
+    ports: z.array(z.object({ name: text.optional(), port: z.int(), targetPort: z.union([z.int(), text]).optional(), protocol, appProtocol: text.optional() })).default([]),
   }),
 });
 export type KubeService = z.infer<typeof serviceObject>;
 export type KubeServicePort = KubeService['spec']['ports'][number];
 
 /** Fields may be `null` here, where Go has a pointer. */
-export const endpointSliceObject = z.looseObject({
+export const endpointSliceObject = z.object({
   metadata,
-  endpoints: z.array(z.looseObject({ addresses: z.array(text), conditions: z.looseObject({ ready: z.boolean().nullish() }).default({}), targetRef: z.looseObject({ kind: text.default(''), name: text.default('') }).optional() })).nullish(),
-  ports: z.array(z.looseObject({ name: text.nullish(), port: z.int().nullish(), protocol: text.nullish() })).nullish(),
+  endpoints: z.array(z.object({ addresses: z.array(text), conditions: z.object({ ready: z.boolean().nullish() }).default({}), targetRef: z.object({ kind: text.default(''), name: text.default('') }).optional() })).nullish(),
+  ports: z.array(z.object({ name: text.nullish(), port: z.int().nullish(), protocol: text.nullish() })).nullish(),
 });
 export type EndpointSlice = z.infer<typeof endpointSliceObject>;
 
-export const namespaceObject = z.looseObject({ metadata });
+export const namespaceObject = z.object({ metadata });
 export type Namespace = z.infer<typeof namespaceObject>;
 
 /** A pod that ended has no address that is its own. */
