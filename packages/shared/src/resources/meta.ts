@@ -11,6 +11,17 @@ export const dnsLabel = z
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, 'must be a lower-case RFC 1123 label (letters, digits, dashes)');
 
 const LABEL = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
+/** Annotations of the workloads and services that the operator makes from the pods and services of its cluster. */
+export const DERIVED_ANNOTATION = {
+  /** What to change instead: `Pod/web-1`. */
+  from: 'sallyport.dev/derived-from',
+  /** Who made the pod, for people: `Deployment/web`. */
+  owner: 'sallyport.dev/owner',
+  node: 'sallyport.dev/node',
+  /** Why no proxy serves the pod, with the remedy. */
+  outside: 'sallyport.dev/outside',
+} as const;
+
 const SUBDOMAIN = new RegExp(`^${LABEL}(\\.${LABEL})*$`);
 const SUBDOMAIN_TEXT = 'must be lower-case RFC 1123 labels with dots between them';
 /** RFC 1123 subdomain: what Kubernetes demands of names of service accounts. */

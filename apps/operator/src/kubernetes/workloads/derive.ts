@@ -1,7 +1,7 @@
 import { podProxyName } from '../../ca/attestation.ts';
 import { INJECT_LABEL, INJECTION_ENABLED, INJECTION_LABEL } from '@sallyport/shared/push';
 import type { PortProtocol } from '@sallyport/shared/mesh';
-import { API_VERSION, INTERCEPTION_PORTS, type ObjectMeta, type Service, type Workload } from '@sallyport/shared/resources';
+import { API_VERSION, DERIVED_ANNOTATION, INTERCEPTION_PORTS, type ObjectMeta, type Service, type Workload } from '@sallyport/shared/resources';
 import { endpointsOf, selectedPods, type Surroundings, targetPortOf, tcpPortsOf } from './endpoints.ts';
 import { workloadNameOf } from './names.ts';
 import { addressesOf, appPortsOf, hasSidecar, isCompleted, type KubeService, type Namespace, ownerOf, type Pod } from './objects.ts';
@@ -10,13 +10,6 @@ import { protocolOf } from './protocol.ts';
 /** As many as the schemas of Workload and Service take. */
 const MAX_PORTS = 64;
 const MAX_ENDPOINTS = 5_000;
-const PREFIX = 'sallyport.dev/';
-/** Annotations of derived objects: where they come from, for people and for the overlay. */
-export const DERIVED_FROM = `${PREFIX}derived-from`;
-export const OWNER = `${PREFIX}owner`;
-const NODE = `${PREFIX}node`;
-/** Why no proxy serves the pod, with the remedy. */
-export const OUTSIDE = `${PREFIX}outside`;
 
 /** What is known of one namespace of the cluster. */
 export interface NamespaceContent extends Surroundings {
@@ -44,10 +37,10 @@ function workloadOf(pod: Pod, services: readonly KubeService[], namespace: Names
   const sidecar = hasSidecar(pod) && !pod.spec.hostNetwork;
   const owner = ownerOf(pod);
   const annotations = {
-    [DERIVED_FROM]: `Pod/${pod.metadata.name}`,
-    ...(owner === null ? {} : { [OWNER]: owner }),
-    ...(pod.spec.nodeName === undefined ? {} : { [NODE]: pod.spec.nodeName }),
-    ...(sidecar ? {} : { [OUTSIDE]: outsideBecause(pod, namespace, owner) }),
+    [DERIVED_ANNOTATION.from]: `Pod/${pod.metadata.name}`,
+    ...(owner === null ? {} : { [DERIVED_ANNOTATION.owner]: owner }),
+    ...(pod.spec.nodeName === undefined ? {} : { [DERIVED_ANNOTATION.node]: pod.spec.nodeName }),
+    ...(sidecar ? {} : { [DERIVED_ANNOTATION.outside]: outsideBecause(pod, namespace, owner) }),
   };
   return {
     apiVersion: API_VERSION,
@@ -85,7 +78,7 @@ function serviceOf(service: KubeService, surroundings: Surroundings): Service | 
   return {
     apiVersion: API_VERSION,
     kind: 'Service',
-    metadata: { ...metadataOf(service, service.metadata.name), annotations: { [DERIVED_FROM]: `Service/${service.metadata.name}` } },
+    metadata: { ...metadataOf(service, service.metadata.name), annotations: { [DERIVED_ANNOTATION.from]: `Service/${service.metadata.name}` } },
     spec: {
       selector: service.spec.selector ?? {},
       ports: ports.map((port) => {

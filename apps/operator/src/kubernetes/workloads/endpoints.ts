@@ -54,6 +54,7 @@ function endpointsAt(service: KubeService, pod: Pod): ServiceEndpoint[] {
     const targetPort = targetPortOf(port, pod);
     return targetPort === undefined ? [] : [{ port: port.port, targetPort }];
   });
+  if (ports.length === 0) return [];
   const workload = workloadNameOf(pod.metadata.name);
   const others = isHeadless(service) ? addressesOf(pod).slice(1) : [];
   return [{ workload, ports }, ...others.map((address) => ({ workload, address, ports }))];

@@ -1,8 +1,7 @@
-import type { Kind, Resource, ResourceOf, Status } from '@sallyport/shared/resources';
+import { DERIVED_ANNOTATION, type Kind, type Resource, type ResourceOf, type Status } from '@sallyport/shared/resources';
 import { type ApplyResult, ConflictError, keyOf, type ResourceKey, type ResourceStore, type StoreEvent, type WriteContext } from '../../store/ports.ts';
 import { carryTransitions } from '../../store/transitions.ts';
 import type { Derived, DerivedChange } from './cluster.ts';
-import { DERIVED_FROM } from './derive.ts';
 
 /** Changes that are kept for a watch that begins a little later than the list before it. */
 const MAX_LOG = 20_000;
@@ -92,7 +91,10 @@ export class OverlayStore implements ResourceStore {
     both.addEventListener('abort', woken);
     try {
       while (!both.aborted) {
-        if (place < this.#forgotten) return yield { type: 'Gone' };
+        if (place < this.#forgotten) {
+          yield { type: 'Gone' };
+          return;
+        }
         const derived = this.#log.slice(place - this.#forgotten);
         place = this.#sequence;
         const events = [...queue.splice(0), ...derived.map(({ change, revision }): StoreEvent => ({ ...change, object: this.#withStatus(change.object), revision }))];
@@ -155,7 +157,7 @@ export class OverlayStore implements ResourceStore {
   #refuse(key: ResourceKey): void {
     const object = this.#derived(key);
     if (object === null) return;
-    const from = object.metadata.annotations?.[DERIVED_FROM] ?? '';
+    const from = object.metadata.annotations?.[DERIVED_ANNOTATION.from] ?? '';
     throw new ConflictError(`${key.kind} ${key.namespace}/${key.name} is made from ${from} of the cluster and is not written; change ${from} in namespace ${key.namespace} instead`);
   }
 }
