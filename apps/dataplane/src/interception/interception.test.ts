@@ -76,7 +76,7 @@ async function startAll(): Promise<void> {
   addWeb();
   addEndpoints();
   server = baseEntries(pods.mesh.operator.ca.root);
-  addWorkload(server, 'pay', 'api', { address: b.v4, hbonePort: 15_008, inbound: [{ port: 8080, protocol: 'http', app: '127.0.0.1:8080' }], interception }, { port: 8080 });
+  addWorkload(server, 'pay', 'api', { address: b.v4, hbonePort: 15_008, inbound: [{ port: 8080, protocol: 'http' }], interception }, { port: 8080 });
   addPeerMode(server, 'pay', 'STRICT');
   for (const pod of [a, b]) expect(await pods.network.redirect(pod, 'apply', ...EXCLUDED)).toEqual({ code: 0, stdout: '', stderr: '' });
   proxies = [a, b].map((pod) => pods.proxy(pod));
