@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { isTrustDomain } from '@sallyport/shared/mesh';
-import { dnsLabel, duration, durationMs } from '@sallyport/shared/resources';
+import { duration, durationMs, proxyName } from '@sallyport/shared/resources';
+import { type ProbeSettings, probesText } from './probes/settings.ts';
 import { endpointPath } from './workload-client/address.ts';
 
 /** What a proxy process is told by its environment. Times in milliseconds. */
@@ -11,9 +12,13 @@ export interface ProxyConfig {
   readonly joinUrl: URL;
   readonly streamUrl: URL;
   readonly joinTokenFile: string | null;
+  /** The pod's projected service account token, by which the proxy then attests instead; null outside Kubernetes. */
+  readonly tokenFile: string | null;
   readonly bootstrapBundleFile: string;
   readonly stateDir: string;
   readonly adminPort: number;
+  /** Null when no kubelet probes this pod. */
+  readonly probes: ProbeSettings | null;
   readonly reportInterval: number;
   /** Path of the socket at which applications find the Workload API; null: it is not served. */
   readonly workloadApi: string | null;
@@ -62,17 +67,21 @@ const otlpUrl = z
   .refine((url) => url.username === '' && url.password === '' && url.search === '' && url.hash === '', 'must have no name, password, query or fragment; put secrets into SALLYPORT_OTLP_HEADERS_FILE');
 
 const environment = z.object({
-  SALLYPORT_PROXY: dnsLabel,
+  SALLYPORT_PROXY: proxyName,
   SALLYPORT_ROLE: z.enum(['node', 'sidecar']),
   SALLYPORT_TRUST_DOMAIN: z.string().refine(isTrustDomain, 'must be 1 to 255 characters of [a-z0-9._-]'),
   SALLYPORT_JOIN_URL: operatorUrl,
   SALLYPORT_STREAM_URL: operatorUrl,
   SALLYPORT_JOIN_TOKEN_FILE: filePath.optional(),
+  SALLYPORT_TOKEN_FILE: filePath.optional(),
   SALLYPORT_BOOTSTRAP_BUNDLE_FILE: filePath,
   SALLYPORT_STATE_DIR: filePath,
   SALLYPORT_ADMIN_PORT: z.coerce.number().int().min(0).max(65_535).default(0),
   SALLYPORT_WORKLOAD_API_LISTEN: endpointSocket.optional(),
   SPIFFE_ENDPOINT_SOCKET: endpointSocket.optional(),
+  SALLYPORT_PROBE_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
+  SALLYPORT_PROBE_HOST: z.union([z.ipv4(), z.ipv6()], 'must be an IP address').default('127.0.0.1'),
+  SALLYPORT_PROBES: probesText.default({}),
   SALLYPORT_REPORT_INTERVAL: duration.default('2s'),
   SALLYPORT_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   SALLYPORT_ACCESS_LOG: accessLog.default('off'),
@@ -81,6 +90,9 @@ const environment = z.object({
   OTEL_EXPORTER_OTLP_ENDPOINT: otlpUrl.optional(),
   OTEL_EXPORTER_OTLP_CERTIFICATE: filePath.optional(),
   SALLYPORT_OTLP_HEADERS_FILE: filePath.optional(),
+}).refine(({ SALLYPORT_JOIN_TOKEN_FILE: join, SALLYPORT_TOKEN_FILE: pod }) => join === undefined || pod === undefined, {
+  path: ['SALLYPORT_TOKEN_FILE'],
+  message: 'is for a proxy in a pod, which needs no SALLYPORT_JOIN_TOKEN_FILE; set one of the two',
 });
 
 /**
@@ -104,9 +116,11 @@ export function readConfiguration(env: Readonly<Record<string, string | undefine
     joinUrl: e.SALLYPORT_JOIN_URL,
     streamUrl: e.SALLYPORT_STREAM_URL,
     joinTokenFile: e.SALLYPORT_JOIN_TOKEN_FILE ?? null,
+    tokenFile: e.SALLYPORT_TOKEN_FILE ?? null,
     bootstrapBundleFile: e.SALLYPORT_BOOTSTRAP_BUNDLE_FILE,
     stateDir: e.SALLYPORT_STATE_DIR,
     adminPort: e.SALLYPORT_ADMIN_PORT,
+    probes: e.SALLYPORT_PROBE_PORT === undefined ? null : { port: e.SALLYPORT_PROBE_PORT, host: e.SALLYPORT_PROBE_HOST, declared: e.SALLYPORT_PROBES },
     reportInterval: Math.max(100, durationMs(e.SALLYPORT_REPORT_INTERVAL)),
     workloadApi: e.SALLYPORT_WORKLOAD_API_LISTEN ?? null,
     workloadApiSocket: e.SPIFFE_ENDPOINT_SOCKET ?? null,

@@ -13,6 +13,7 @@ import { prepareStateDirectory } from './identity/state-dir.ts';
 import { inboundHandler } from './listener/inbound-sniffed.ts';
 import { LIMITS, type Limits } from './listener/limits.ts';
 import { Listeners } from './listener/listeners.ts';
+import { type ProbeServer, startProbes } from './probes/server.ts';
 import { InboundTcp } from './tcp/inbound.ts';
 import { OutboundTcp } from './tcp/outbound.ts';
 import { type AdminServer, startAdmin } from './telemetry/admin.ts';
@@ -57,6 +58,7 @@ export class Proxy {
   #stream: ConfigStream | null = null;
   #running: Running | null = null;
   #admin: AdminServer | null = null;
+  #probes: ProbeServer | null = null;
   #turn: Promise<void> = Promise.resolve();
   #stopping = false;
 
@@ -76,6 +78,7 @@ export class Proxy {
       svids: () => this.#identities.held(),
       pendingReports: () => this.#reporter.pending,
       reportGaps: () => this.#reporter.gaps,
+      intercepting: () => this.#listeners.intercepting,
       tunnels: () => ({ inbound: this.#listeners.tunnels, outbound: this.#tunnels.open }),
       more: [...this.#outlets.written, { write: (to) => writeSource(to, this.#identities.source, Date.now()) }],
     });
@@ -105,14 +108,16 @@ export class Proxy {
   unready(): string[] {
     const reasons = this.#identities.lacking(Date.now()).map((id) => `no valid SVID for ${id}`);
     if (!this.#running) reasons.unshift('never configured: nothing is accepted');
+    if (this.#listeners.intercepting.broken) reasons.push('the redirect rules are not in place, or not known to be: nothing is accepted from peers (sallyport-redirect apply)');
     return reasons;
   }
 
-  /** Serves the last good configuration, then follows the operator. @throws Error when the admin port is taken */
+  /** Serves the last good configuration, then follows the operator. @throws Error when the admin or the probe port is taken */
   async start(): Promise<void> {
-    const { adminPort, proxy, role } = this.#config;
+    const { adminPort, probes, proxy, role } = this.#config;
     this.#admin = await startAdmin(adminPort, { unready: () => this.unready(), metrics: this.#metrics, config: () => this.#dump() });
-    this.#log.info({ role, adminPort: this.#admin.port }, 'proxy started');
+    this.#probes = probes && (await startProbes(probes, () => this.unready()));
+    this.#log.info({ role, adminPort: this.#admin.port, probePort: this.#probes?.port ?? null }, 'proxy started');
     await this.#workloadApi?.listen();
     this.#identities.start(this.#link);
     const initial = await this.#useSaved();
@@ -147,6 +152,7 @@ export class Proxy {
     this.#authorizers.close();
     this.#workloadApi?.close();
     this.#admin?.close();
+    this.#probes?.close();
     this.#log.info('proxy stopped');
   }
 

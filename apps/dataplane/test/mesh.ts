@@ -31,7 +31,7 @@ export type Entries = Map<string, ConfigEntry>;
 
 /** An operator, proxies and applications in this process, over real sockets. */
 export class TestMesh {
-  readonly operator = new FakeOperator();
+  readonly operator: FakeOperator;
   readonly directory = mkdtempSync(join(tmpdir(), 'dataplane-'));
   readonly logs: Record<string, unknown>[] = [];
   /** What proxies that start from now on are told beside the defaults. */
@@ -41,8 +41,13 @@ export class TestMesh {
   readonly #proxies = new Map<string, Proxy>();
   readonly #closers: (() => void)[] = [];
 
-  static async start(): Promise<TestMesh> {
-    const mesh = new TestMesh();
+  constructor(host?: string) {
+    this.operator = new FakeOperator(host);
+  }
+
+  /** @param host where the operator listens; loopback unless proxies are elsewhere */
+  static async start(host?: string): Promise<TestMesh> {
+    const mesh = new TestMesh(host);
     await mesh.operator.start();
     return mesh;
   }
@@ -62,7 +67,7 @@ export class TestMesh {
     const { joinUrl, streamUrl } = this.operator;
     const telemetry = { accessLog: 'off', accessLogSample: 1, otlp: null, traceSample: 0, ...this.telemetry } as const;
     const workloadApi = join(this.directory, `${name}.workload-api`);
-    return { proxy: name, role: 'node', trustDomain: TRUST_DOMAIN, joinUrl, streamUrl, joinTokenFile, bootstrapBundleFile, stateDir, adminPort: 0, reportInterval: 100, workloadApi, workloadApiSocket: this.workloadApiSocket, logLevel: 'debug', telemetry };
+    return { proxy: name, role: 'node', trustDomain: TRUST_DOMAIN, joinUrl, streamUrl, joinTokenFile, tokenFile: null, bootstrapBundleFile, stateDir, adminPort: 0, probes: null, reportInterval: 100, workloadApi, workloadApiSocket: this.workloadApiSocket, logLevel: 'debug', telemetry };
   }
 
   /** Starts a proxy; its token is made unless the state directory knows it already. */

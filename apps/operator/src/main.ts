@@ -15,22 +15,19 @@ import { reconcileDetections } from './controllers/signals.ts';
 import { StatusController } from './controllers/status.ts';
 import { StrictStepper } from './controllers/strict-step.ts';
 import { FederationController, type FederationOptions } from './federation/controller.ts';
-import { appendAudit, auditChain, auditWrites } from './history/audit.ts';
+import { appendAudit, auditChain } from './history/audit.ts';
 import { CertificateLedger, certificateChain } from './history/certificates.ts';
 import { pruneTelemetry } from './history/flows.ts';
 import { laggingProxies } from './history/proxies.ts';
-import { ensureUser } from './history/users.ts';
 import { JwksController } from './jwks/controller.ts';
+import { openInjection } from './kubernetes/injection/start.ts';
 import { meshOf } from './observe/mesh-state.ts';
 import type { StrictSources } from './observe/views/strict.ts';
 import { startProxyPorts } from './push/ports.ts';
 import { PushHub } from './push/hub.ts';
 import type { World } from './push/snapshot.ts';
-import { ResourceCache } from './store/cache.ts';
-import { type Database, openDatabase } from './store/postgres/client.ts';
-import { migrate } from './store/postgres/migrate.ts';
-import { PostgresStore } from './store/postgres/store.ts';
-import { ChangeFeed } from './store/postgres/watch.ts';
+import type { ResourceCache } from './store/cache.ts';
+import { type OpenStore, openStore } from './store/open.ts';
 import type { SpiffeBundle } from '@sallyport/shared/pki';
 import { durationMs, type Workload } from '@sallyport/shared/resources';
 import { repeat } from './schedule.ts';
@@ -39,20 +36,6 @@ const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 /** identity-pki.md §5: how often others ask for our bundle. */
 const REFRESH_HINT_S = 300;
-
-/** The store and what reads it. */
-async function openStore(config: Config, log: Logger) {
-  const applied = await migrate(config.databaseUrl);
-  if (applied.length > 0) log.info({ migrations: applied }, 'database migrated');
-  const database = openDatabase(config.databaseUrl);
-  await ensureUser(database, config.admin.username, config.admin.password, ['viewer', 'editor', 'approver', 'auditor']);
-  const feed = new ChangeFeed({ url: config.databaseUrl, database });
-  feed.start();
-  const store = new PostgresStore({ database, feed, record: auditWrites(Date.now), now: Date.now });
-  const cache = new ResourceCache(store, (error) => log.warn({ error: message(error) }, 'resource watch failed; following again'));
-  await cache.start();
-  return { database, feed, store, cache };
-}
 
 function message(error: unknown): string {
   return error instanceof Error ? error.message : 'unknown';
@@ -139,7 +122,7 @@ function followChanges({ cache, hub, keys, authority, status, events }: { cache:
 }
 
 /** The CA with its first root, its succession, and what issues from it. */
-async function openCa({ config, ca, files, database, cache, log }: { config: Config; ca: CaStore; files: KeyFiles; database: Database; cache: ResourceCache; log: Logger }) {
+async function openCa({ config, ca, files, opened: { database, cache, pods }, log }: { config: Config; ca: CaStore; files: KeyFiles; opened: OpenStore; log: Logger }) {
   const now = Date.now;
   const { trustDomain } = config;
   const mesh = () => meshOf(cache, trustDomain).spec;
@@ -156,7 +139,7 @@ async function openCa({ config, ca, files, database, cache, log }: { config: Con
   const jwt = await JwtIssuer.open(files, now);
   const lifetime = () => durationMs(mesh().certificates.leafLifetime);
   const workload = (namespace: string, name: string) => findWorkload(cache, namespace, name);
-  const issuance = new Issuance({ authority, database, ledger, workload, trustDomain, lifetime, withheld: () => controller.withheld, jwt, now });
+  const issuance = new Issuance({ authority, database, ledger, workload, trustDomain, lifetime, withheld: () => controller.withheld, jwt, pods, now });
   return { authority, controller, issuance, jwt };
 }
 
@@ -165,8 +148,9 @@ async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
   const now = Date.now;
   const files = new KeyFiles(config.stateDir, config.kekFile);
   const ca = CaStore.open(files, config.trustDomain, now());
-  const { database, feed, store, cache } = await openStore(config, log);
-  const { authority, controller, issuance, jwt } = await openCa({ config, ca, files, database, cache, log });
+  const opened = await openStore(config, log);
+  const { database, store, cache } = opened;
+  const { authority, controller, issuance, jwt } = await openCa({ config, ca, files, opened, log });
   const { jwks, federation } = await startFetching(config, { cache, database, now, random: Math.random, log });
   const hub = new PushHub({ world: worldReader(config, cache, { authority, jwks, jwt, federation }), proxies: () => servingProxies(cache), now });
   const events = new Events();
@@ -176,18 +160,18 @@ async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
   followChanges({ cache, hub, keys: [jwks, jwt, federation], authority, status, events });
   const acks = new BundleAcks(hub, database);
   const ports = await startProxyPorts({ config, authority, issuance, hub, database, bundle: () => (controller.withheld === null ? ownBundle(authority, jwt) : null), now, onReport: () => events.publish('telemetry'), log });
-  const api = createApi({ ...sources, store, authority, ca: controller, issuance, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: certificateChain(database), evidenceKey: openEvidenceKey(files), ready: () => true });
+  const injection = await openInjection(config, () => authority.roots(), log);
+  const api = createApi({ ...sources, store, authority, ca: controller, issuance, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: certificateChain(database), evidenceKey: openEvidenceKey(files), ready: () => injection.unready().length === 0 });
   const http = await listenApi(api, config.host, config.ports.api);
   const jobs = startJobs({ sources, stepper, jwks, federation, rotate: () => acks.keep().then(() => controller.tick()).then(() => jwt.tick()), events, config, log });
   log.info({ api: http.port, join: ports.joinPort, stream: ports.streamPort, bundle: ports.bundlePort, trustDomain: config.trustDomain }, 'operator ready');
   return async () => {
     await Promise.all([...jobs.map((stop) => stop()), jwks.close(), federation.close()]);
-    await Promise.all([http.close(), ports.close()]);
+    await Promise.all([http.close(), ports.close(), injection.close()]);
     status.close();
     hub.close();
     controller.close();
-    await Promise.all([cache.close(), feed.close()]);
-    await database.$disconnect();
+    await opened.close();
   };
 }
 

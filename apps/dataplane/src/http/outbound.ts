@@ -1,7 +1,7 @@
 import type { Snapshot } from '../authz/snapshot.ts';
 import type { HboneClient } from '../hbone/client.ts';
 import type { Link } from '../link/link.ts';
-import { type OutboundHandler, outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
+import { type AskMeant, type Meant, type OutboundHandler, outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
 import { OpenCalls } from '../tcp/open-calls.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
@@ -60,9 +60,9 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
     return { 1: create(1), 2: create(2) };
   }
 
-  accept(link: Link): void {
+  accept(link: Link, meant?: AskMeant): void {
     this.#server.accept(link, {
-      call: (call) => this.#handle(call),
+      call: (call) => this.#handle(call, meant),
       malformed: () => this.#malformed(),
       defect: (error) => this.recorder.defect(error),
     });
@@ -90,10 +90,10 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
     return [this.#pools, ...this.#gated.values()].flatMap((pools) => Object.values(pools));
   }
 
-  #handle(call: Downstream): void {
+  #handle(call: Downstream, meant: AskMeant | undefined): void {
     const target = this.#target();
     const { host } = call.request;
-    const route = this.#routeTo(host, target);
+    const route = meant ? this.#routeBy(meant(), target) : this.#routeTo(host, target);
     if (route !== null) return new OutboundCall(this, target, call, route).carry();
     const facts = callFacts(call.request, target, unknownDestination(target, readHost(host, target.workload.namespace)), null);
     const trace = this.recorder.tracer.begin(call.request.header('traceparent'));
@@ -109,6 +109,11 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
     const route = this.#findRoute(host, target);
     if (route !== null) this.#routes.set(host, route);
     return route;
+  }
+
+  /** A redirected call goes where its connection went, whatever host it names. */
+  #routeBy(meant: Meant | null, target: OutboundTarget): Route | null {
+    return meant && { destination: meant.destination, plan: this.#plans.meant(meant, target) };
   }
 
   #findRoute(host: string, target: OutboundTarget): Route | null {

@@ -5,7 +5,7 @@ import type { Credentials } from '../identity/credentials.ts';
 import type { Link } from '../link/link.ts';
 import { DialError } from '../listener/dial.ts';
 import { dialEndpoint } from '../listener/dial-endpoint.ts';
-import { type OutboundHandler, outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
+import { type AskMeant, type Meant, type OutboundHandler, outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
 import type { ConnectionSpan } from '../telemetry/connection-span.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
@@ -45,8 +45,8 @@ export class OutboundTcp implements OutboundHandler {
     this.#open = new OpenCalls(recorder);
   }
 
-  accept(link: Link): void {
-    this.#serve(link).catch((error: unknown) => {
+  accept(link: Link, meant?: AskMeant): void {
+    this.#serve(link, meant).catch((error: unknown) => {
       link.destroy();
       this.#recorder.defect(error);
     });
@@ -60,16 +60,12 @@ export class OutboundTcp implements OutboundHandler {
     return this.#open.close(grace);
   }
 
-  async #serve(client: Link): Promise<void> {
+  async #serve(client: Link, ask: AskMeant | undefined): Promise<void> {
     const target = this.#target();
-    const { spec, snapshot } = target;
-    if (spec.protocol !== 'tcp') return client.destroy();
+    const { destination, meant } = ask ? asked(ask(), target) : declared(target);
     const span = this.#recorder.connectionSpan();
-    const destination = { namespace: spec.namespace, workload: null, service: spec.service, port: spec.port };
-    const service = snapshot.services.get(`${spec.namespace}/${spec.service}`);
-    const port = service?.ports.find((candidate) => candidate.port === spec.port);
-    if (!service || !port) return this.#fail(client, span, outboundFacts(target, destination, null), 'unknown-destination', 'the service or its port is not known');
-    const plan = this.#plans.of(service, port, target);
+    if (!meant) return this.#fail(client, span, outboundFacts(target, destination, null), 'unknown-destination', 'the service or its port is not known');
+    const plan = this.#plans.meant(meant, target);
     const place = plan.connections.enter(() => undefined);
     // Bytes of TCP cannot be told to come again.
     if (!place || place.waiting) {
@@ -78,7 +74,7 @@ export class OutboundTcp implements OutboundHandler {
     }
     const call = plan.begin(null, performance.now());
     const { backend } = call;
-    const to = backend?.port ? { ...destination, service: backend.service, port: backend.port.port } : destination;
+    const to = backend?.port && meant.endpoint === null ? { ...destination, service: backend.service, port: backend.port.port } : destination;
     await this.#carry({
       client, call, span, credentials: target.credentials,
       facts: (endpoint) => outboundFacts(target, to, endpoint),
@@ -123,4 +119,23 @@ export class OutboundTcp implements OutboundHandler {
     this.#recorder.unreachable(facts, message);
     client.destroy();
   }
+}
+
+/** Where a connection goes, as flows name it; `meant` is null when there is no such place. */
+interface Asked {
+  readonly destination: FlowFacts['destination'];
+  readonly meant: Meant | null;
+}
+
+function asked(meant: Meant | null, { workload }: Pick<OutboundTarget, 'workload'>): Asked {
+  return { destination: meant?.destination ?? { namespace: workload.namespace, workload: null, service: null, port: 0 }, meant };
+}
+
+/** The service that the listener names. */
+function declared({ spec, snapshot, workload }: OutboundTarget): Asked {
+  if (!('service' in spec)) return asked(null, { workload });
+  const destination = { namespace: spec.namespace, workload: null, service: spec.service, port: spec.port };
+  const service = snapshot.services.get(`${spec.namespace}/${spec.service}`);
+  const port = service?.ports.find((candidate) => candidate.port === spec.port);
+  return { destination, meant: service && port ? { called: service, destination, port, endpoint: null } : null };
 }
