@@ -19,6 +19,7 @@ import { appendAudit, auditChain } from './history/audit.ts';
 import { CertificateLedger, certificateChain } from './history/certificates.ts';
 import { pruneTelemetry } from './history/flows.ts';
 import { laggingProxies } from './history/proxies.ts';
+import { becomeLeader, type Leadership } from './kubernetes/leadership.ts';
 import { JwksController } from './jwks/controller.ts';
 import { openInjection } from './kubernetes/injection/start.ts';
 import { meshOf } from './observe/mesh-state.ts';
@@ -145,11 +146,11 @@ async function openCa({ config, ca, files, database, cache, log }: { config: Con
 }
 
 /** Composition root: the only place that chooses adapters and ties rooms together. */
-async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
+async function run(config: Config, { leading, advertise }: Leadership, log: Logger): Promise<() => Promise<void>> {
   const now = Date.now;
   const files = new KeyFiles(config.stateDir, config.kekFile);
   const ca = CaStore.open(files, config.trustDomain, now());
-  const opened = await openStore(config, log);
+  const opened = await openStore(config, leading, log);
   const { database, store, cache } = opened;
   const { authority, controller, issuance, jwt } = await openCa({ config, ca, files, database, cache, log });
   const { jwks, federation } = await startFetching(config, { cache, database, now, random: Math.random, log });
@@ -165,6 +166,7 @@ async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
   const api = createApi({ ...sources, store, authority, ca: controller, issuance, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: certificateChain(database), evidenceKey: openEvidenceKey(files), ready: () => injection.unready().length === 0 });
   const http = await listenApi(api, config.host, config.ports.api);
   const jobs = startJobs({ sources, stepper, jwks, federation, rotate: () => acks.keep().then(() => controller.tick()).then(() => jwt.tick()), events, config, log });
+  advertise({ api: http.port, join: ports.joinPort, stream: ports.streamPort, bundle: ports.bundlePort });
   log.info({ api: http.port, join: ports.joinPort, stream: ports.streamPort, bundle: ports.bundlePort, trustDomain: config.trustDomain }, 'operator ready');
   return async () => {
     await Promise.all([...jobs.map((stop) => stop()), jwks.close(), federation.close()]);
@@ -179,7 +181,8 @@ async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
 async function main(): Promise<void> {
   const config = readConfig(process.env);
   const log = pino({ name: 'operator', level: config.logLevel });
-  const stop = await run(config, log);
+  const starting = new AbortController();
+  let stop = async () => starting.abort();
   let stopping = false;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
@@ -190,6 +193,10 @@ async function main(): Promise<void> {
       void stop().then(() => process.exit(0));
     });
   }
+  const leadership = await becomeLeader(config, starting.signal, log);
+  const stopRun = await run(config, leadership, log);
+  // The lease goes back last: until then the next leader must not begin.
+  stop = () => stopRun().then(() => leadership.release());
 }
 
 try {

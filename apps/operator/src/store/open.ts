@@ -19,13 +19,17 @@ export interface OpenStore {
   close(): Promise<void>;
 }
 
-/** Opens the store that the configuration asks for, and the database, which keeps history in either mode. */
-export async function openStore(config: Config, log: Logger): Promise<OpenStore> {
+/**
+ * Opens the store that the configuration asks for, and the database, which keeps history in either mode.
+ *
+ * @param mayWrite whether this replica leads at this moment
+ */
+export async function openStore(config: Config, mayWrite: () => boolean, log: Logger): Promise<OpenStore> {
   const applied = await migrate(config.databaseUrl);
   if (applied.length > 0) log.info({ migrations: applied }, 'database migrated');
   const database = openDatabase(config.databaseUrl);
   await ensureUser(database, config.admin.username, config.admin.password, ['viewer', 'editor', 'approver', 'auditor']);
-  const { store, close } = config.kubernetes === null ? openPostgres(config.databaseUrl, database) : openKubernetes(config.kubernetes, database, log);
+  const { store, close } = config.kubernetes === null ? openPostgres(config.databaseUrl, database) : openKubernetes(config.kubernetes, mayWrite, database, log);
   const cache = new ResourceCache(store, (error) => log.warn({ error: textOf(error) }, 'resource watch failed; following again'));
   await cache.start();
   return {
@@ -43,9 +47,9 @@ function openPostgres(url: string, database: Database): { store: ResourceStore; 
   return { store: new PostgresStore({ database, feed, record: auditWrites(Date.now), now: Date.now }), close: () => feed.close() };
 }
 
-function openKubernetes({ kubeconfig }: KubernetesConfig, database: Database, log: Logger): { store: ResourceStore; close: () => Promise<void> } {
+function openKubernetes({ kubeconfig }: KubernetesConfig, mayWrite: () => boolean, database: Database, log: Logger): { store: ResourceStore; close: () => Promise<void> } {
   const trouble = (error: unknown) => log.warn({ error: textOf(error) }, 'a watch of the API server failed; it goes on from where it was');
-  const store = new KubernetesStore({ client: connectCluster(kubeconfig), record: auditAfterwards(database, Date.now), trouble });
+  const store = new KubernetesStore({ client: connectCluster(kubeconfig), record: auditAfterwards(database, Date.now), trouble, mayWrite });
   return { store, close: () => Promise.resolve() };
 }
 
