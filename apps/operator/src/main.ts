@@ -141,7 +141,7 @@ async function openCa({ config, ca, files, database, cache, log }: { config: Con
   const jwt = await JwtIssuer.open(files, now);
   const lifetime = () => durationMs(mesh().certificates.leafLifetime);
   const workload = (namespace: string, name: string) => findWorkload(cache, namespace, name);
-  const issuance = new Issuance({ authority, database, ledger, workload, trustDomain, lifetime, withheld: () => controller.withheld, jwt, now });
+  const issuance = new Issuance({ authority, database, ledger, workload, trustDomain, lifetime, withheld: () => controller.withheld, jwt, pods: null, now });
   return { authority, controller, issuance, jwt };
 }
 
