@@ -14,7 +14,7 @@ const good = {
 };
 
 it('reads the environment with its defaults, ignoring variables it does not know', () => {
-  expect(readConfiguration({ ...good, SALLYPORT_OTHER: 'x' })).toMatchObject({ proxy: 'node-a', role: 'node', joinTokenFile: null, adminPort: 0, reportInterval: 2000, logLevel: 'info' });
+  expect(readConfiguration({ ...good, SALLYPORT_OTHER: 'x' })).toMatchObject({ proxy: 'node-a', role: 'node', joinTokenFile: null, tokenFile: null, adminPort: 0, reportInterval: 2000, logLevel: 'info' });
 });
 
 it('reads where calls are told, and tells nobody by default', () => {
@@ -32,6 +32,11 @@ it.each([
 ])('refuses %s=%s and never repeats a secret', (name, value, message) => {
   expect(() => readConfiguration({ ...good, [name]: value })).toThrow(`${name}: ${message}`);
   expect(() => readConfiguration({ ...good, [name]: value })).not.toThrow(/sesame/);
+});
+
+it('takes the name of a pod, and its token or a join token, but not both', () => {
+  expect(readConfiguration({ ...good, SALLYPORT_PROXY: 'web-7d4b9c.shop', SALLYPORT_TOKEN_FILE: '/t' })).toMatchObject({ proxy: 'web-7d4b9c.shop', tokenFile: '/t', joinTokenFile: null });
+  expect(() => readConfiguration({ ...good, SALLYPORT_TOKEN_FILE: '/t', SALLYPORT_JOIN_TOKEN_FILE: '/j' })).toThrow('SALLYPORT_TOKEN_FILE: is for a proxy in a pod, which needs no SALLYPORT_JOIN_TOKEN_FILE');
 });
 
 it('names every variable that is wrong, on one line', () => {

@@ -11,6 +11,8 @@ export interface ProxyConfig {
   readonly joinUrl: URL;
   readonly streamUrl: URL;
   readonly joinTokenFile: string | null;
+  /** The pod's projected service account token, by which the proxy then attests instead; null outside Kubernetes. */
+  readonly tokenFile: string | null;
   readonly bootstrapBundleFile: string;
   readonly stateDir: string;
   readonly adminPort: number;
@@ -68,6 +70,7 @@ const environment = z.object({
   SALLYPORT_JOIN_URL: operatorUrl,
   SALLYPORT_STREAM_URL: operatorUrl,
   SALLYPORT_JOIN_TOKEN_FILE: filePath.optional(),
+  SALLYPORT_TOKEN_FILE: filePath.optional(),
   SALLYPORT_BOOTSTRAP_BUNDLE_FILE: filePath,
   SALLYPORT_STATE_DIR: filePath,
   SALLYPORT_ADMIN_PORT: z.coerce.number().int().min(0).max(65_535).default(0),
@@ -83,6 +86,9 @@ const environment = z.object({
   OTEL_EXPORTER_OTLP_ENDPOINT: otlpUrl.optional(),
   OTEL_EXPORTER_OTLP_CERTIFICATE: filePath.optional(),
   SALLYPORT_OTLP_HEADERS_FILE: filePath.optional(),
+}).refine(({ SALLYPORT_JOIN_TOKEN_FILE: join, SALLYPORT_TOKEN_FILE: pod }) => join === undefined || pod === undefined, {
+  path: ['SALLYPORT_TOKEN_FILE'],
+  message: 'is for a proxy in a pod, which needs no SALLYPORT_JOIN_TOKEN_FILE; set one of the two',
 });
 
 /**
@@ -106,6 +112,7 @@ export function readConfiguration(env: Readonly<Record<string, string | undefine
     joinUrl: e.SALLYPORT_JOIN_URL,
     streamUrl: e.SALLYPORT_STREAM_URL,
     joinTokenFile: e.SALLYPORT_JOIN_TOKEN_FILE ?? null,
+    tokenFile: e.SALLYPORT_TOKEN_FILE ?? null,
     bootstrapBundleFile: e.SALLYPORT_BOOTSTRAP_BUNDLE_FILE,
     stateDir: e.SALLYPORT_STATE_DIR,
     adminPort: e.SALLYPORT_ADMIN_PORT,

@@ -5,8 +5,10 @@ import type { OperatorLink } from '../config-stream/operator-link.ts';
 import type { ProxyConfig } from '../config.ts';
 import type { Log } from '../telemetry/log.ts';
 import { Credentials } from './credentials.ts';
-import { Enrolment, type SvidResponse } from './enrolment.ts';
-import { machineKey } from './state-dir.ts';
+import { Enrolment } from './enrolment.ts';
+import { MachineProof } from './machine-proof.ts';
+import { PodProof } from './pod-proof.ts';
+import type { SvidResponse } from './proof.ts';
 import { SleepWatch } from './sleep-watch.ts';
 import { SvidRenewal } from './svid-renewal.ts';
 import { TrustBundle } from './trust.ts';
@@ -42,7 +44,7 @@ export class Identities {
     this.#log = log;
     this.trust = new TrustBundle(config.trustDomain);
     this.own = new Credentials(proxySpiffeId(config.trustDomain, config.proxy), this.trust);
-    this.#enrolment = new Enrolment(config, machineKey(config.stateDir));
+    this.#enrolment = new Enrolment(config, config.tokenFile === null ? new MachineProof(config) : new PodProof(config, config.tokenFile));
     this.trust.replace(this.#enrolment.roots());
     this.trust.onChange(() => {
       this.#enrolment.remember(this.trust.roots);
@@ -140,14 +142,14 @@ export class Identities {
     for (const listener of this.#listeners) listener();
   }
 
-  /** Renews over the stream while the present SVID is good; otherwise, or when that fails, by the machine key. */
+  /** Renews over the stream while the present SVID is good; otherwise, or when that fails, by what proves this proxy. */
   async #issueOwn(csr: string): Promise<SvidResponse> {
     const svid = this.own.svid;
     if (!svid || svid.notAfter <= Date.now()) return this.#enrolment.attest(csr);
     try {
       return await this.#issue({ workload: null, csr });
     } catch (error) {
-      this.#log.debug({ reason: (error as Error).message }, 'renewal over the stream failed; using the machine key');
+      this.#log.debug({ reason: (error as Error).message }, 'renewal over the stream failed; attesting again');
       return this.#enrolment.attest(csr);
     }
   }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson } from '@sallyport/shared/mesh';
+import type { PodEvidence } from '../ca/attestation.ts';
 import type { IssuedSvid } from '../ca/authority.ts';
 import type { Certificate } from '../generated/prisma/client.ts';
 import type { Database } from '../store/postgres/client.ts';
@@ -16,13 +17,17 @@ export interface Issued {
   readonly proxy: string;
   readonly workload: { readonly namespace: string; readonly name: string } | null;
   readonly attestation: string;
+  /** The pod whose token the proxy attested by. */
+  readonly evidence: PodEvidence | null;
   readonly now: number;
 }
 
 type Plain = Omit<Certificate, 'seq' | 'previousHash' | 'hash'>;
 
-function hashOf({ hash: _hash, seq, ...row }: Omit<Certificate, 'hash'> & { hash?: unknown }): string {
-  return createHash('sha256').update(canonicalJson(JSON.parse(JSON.stringify({ ...row, seq: String(seq) })))).digest('hex');
+/** Rows of versions that knew no pods were hashed without these. */
+function hashOf({ hash: _hash, seq, pod, podUid, node, ...row }: Omit<Certificate, 'hash'> & { hash?: unknown }): string {
+  const where = pod === null ? {} : { pod, podUid, node };
+  return createHash('sha256').update(canonicalJson(JSON.parse(JSON.stringify({ ...row, ...where, seq: String(seq) })))).digest('hex');
 }
 
 /**
@@ -85,7 +90,7 @@ export class CertificateLedger {
   }
 }
 
-function rowOf({ svid, spkiHash, proxy, workload, attestation, now }: Issued): Plain {
+function rowOf({ svid, spkiHash, proxy, workload, attestation, evidence, now }: Issued): Plain {
   return {
     serial: svid.serial,
     spiffeId: svid.spiffeId,
@@ -98,6 +103,9 @@ function rowOf({ svid, spkiHash, proxy, workload, attestation, now }: Issued): P
     namespace: workload?.namespace ?? null,
     workload: workload?.name ?? null,
     attestation,
+    pod: evidence && `${evidence.namespace}/${evidence.pod}`,
+    podUid: evidence?.uid ?? null,
+    node: evidence?.node ?? null,
     issuedAt: new Date(now),
   };
 }

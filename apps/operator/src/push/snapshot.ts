@@ -108,12 +108,14 @@ function serviceConfig(service: Service, world: World): ServiceConfig {
   return {
     namespace: service.metadata.namespace ?? '',
     name: service.metadata.name,
+    ...(service.spec.addresses === undefined ? {} : { addresses: service.spec.addresses }),
     ports: service.spec.ports.map(({ port, targetPort, protocol }) => ({
       port,
       protocol,
       endpoints: workloads.map((workload) => ({
         workload: workload.metadata.name,
         address: workload.spec.address,
+        ...(workload.spec.otherAddresses === undefined ? {} : { otherAddresses: workload.spec.otherAddresses }),
         port: targetPort ?? port,
         spiffeId: workload.spec.proxy === undefined && workload.spec.spiffeId === undefined ? null : spiffeIdOf(workload, world),
         ...(workload.spec.locality === undefined ? {} : { locality: workload.spec.locality }),
