@@ -46,6 +46,11 @@ export class TrafficPlans {
     return plan;
   }
 
+  /** True for a plan of a port that is still there. */
+  has(plan: ServicePlan): boolean {
+    return [...this.#held.values()].some((held) => held.plan === plan);
+  }
+
   /** Brings the plans up to the present configuration, and forgets those of ports that are gone. */
   refresh(caller: Caller): void {
     for (const [key, { called, port, plan }] of this.#held) {
