@@ -8,8 +8,8 @@ import { freePort } from '../free-port.ts';
 
 const READY_MS = 120_000;
 const STOP_MS = 10_000;
-/** What an API server alone does not do and tests of ours need: namespaces that end, and owned objects that go with their owner. */
-const CONTROLLERS = ['namespace-controller', 'garbage-collector-controller', 'serviceaccount-controller', 'endpointslice-controller'];
+/** What an API server alone does not do and tests of ours need: namespaces that end, owned objects that go with their owner, and claims that go. */
+const CONTROLLERS = ['namespace-controller', 'garbage-collector-controller', 'serviceaccount-controller', 'endpointslice-controller', 'persistentvolumeclaim-protection-controller'];
 
 /** A control plane without nodes: everything of Kubernetes but running pods. */
 export interface Cluster {

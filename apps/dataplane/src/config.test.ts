@@ -17,6 +17,12 @@ it('reads the environment with its defaults, ignoring variables it does not know
   expect(readConfiguration({ ...good, SALLYPORT_OTHER: 'x' })).toMatchObject({ proxy: 'node-a', role: 'node', joinTokenFile: null, tokenFile: null, adminPort: 0, reportInterval: 2000, logLevel: 'info' });
 });
 
+it('reads where it serves the Workload API, and where it asks another', () => {
+  expect(readConfiguration(good)).toMatchObject({ workloadApi: null, workloadApiSocket: null });
+  const sockets = { SALLYPORT_WORKLOAD_API_LISTEN: 'unix:///run/ours.sock', SPIFFE_ENDPOINT_SOCKET: 'unix:///run/agent.sock' };
+  expect(readConfiguration({ ...good, ...sockets })).toMatchObject({ workloadApi: '/run/ours.sock', workloadApiSocket: '/run/agent.sock' });
+});
+
 it('reads where calls are told, and tells nobody by default', () => {
   expect(readConfiguration(good).telemetry).toEqual({ accessLog: 'off', accessLogSample: 1, otlp: null, traceSample: 0.01 });
   const told = { OTEL_EXPORTER_OTLP_ENDPOINT: 'https://otel.example:4318/base', SALLYPORT_OTLP_HEADERS_FILE: '/h', OTEL_EXPORTER_OTLP_CERTIFICATE: '/c', SALLYPORT_TRACE_SAMPLE: '1', SALLYPORT_ACCESS_LOG: '/var/log/a', SALLYPORT_ACCESS_LOG_SAMPLE: '0.5' };
@@ -27,6 +33,8 @@ it.each([
   ['SALLYPORT_ACCESS_LOG', 'relative/path', 'must be off, stdout or an absolute path'],
   ['SALLYPORT_ACCESS_LOG_SAMPLE', '1.5', 'must be a number from 0 to 1'],
   ['SALLYPORT_TRACE_SAMPLE', 'often', 'must be a number from 0 to 1'],
+  ['SPIFFE_ENDPOINT_SOCKET', 'tcp://127.0.0.1:8000', 'must be unix:///absolute/path'],
+  ['SALLYPORT_WORKLOAD_API_LISTEN', '/run/api.sock', 'must be unix:///absolute/path'],
   ['OTEL_EXPORTER_OTLP_ENDPOINT', 'grpc://x', 'must be an http:// or https:// URL'],
   ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://user:sesame@x', 'must have no name, password, query or fragment'],
 ])('refuses %s=%s and never repeats a secret', (name, value, message) => {

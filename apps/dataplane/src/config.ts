@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { isTrustDomain } from '@sallyport/shared/mesh';
 import { duration, durationMs, proxyName } from '@sallyport/shared/resources';
 import { type ProbeSettings, probesText } from './probes/settings.ts';
+import { endpointPath } from './workload-client/address.ts';
 
 /** What a proxy process is told by its environment. Times in milliseconds. */
 export interface ProxyConfig {
@@ -21,6 +22,8 @@ export interface ProxyConfig {
   readonly reportInterval: number;
   /** Path of the socket at which applications find the Workload API; null: it is not served. */
   readonly workloadApi: string | null;
+  /** Path of the socket of another Workload API, from which workloads get their SVIDs when the Mesh says so; null: the path that the Mesh names. */
+  readonly workloadApiSocket: string | null;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
   readonly telemetry: TelemetryConfig;
 }
@@ -52,8 +55,8 @@ class InvalidConfigurationError extends Error {
 }
 
 const operatorUrl = z.url({ protocol: /^https$/, error: 'must be an https:// URL' }).transform((text) => new URL(text));
-/** SPIFFE Workload Endpoint §3: `unix:///absolute/path`; `tcp` is not served, because nobody can be identified over it. */
-const unixSocket = z.string().max(120).regex(/^unix:\/\/\/[^?#\0]+$/, 'must be unix:///absolute/path').transform((text) => text.slice('unix://'.length));
+/** Address of a SPIFFE Workload Endpoint, ours or another's. */
+const endpointSocket = z.string().refine((text) => endpointPath(text) !== null, 'must be unix:///absolute/path of at most 107 bytes, with no host, query or fragment; tcp is not supported').transform((text) => endpointPath(text) ?? '');
 const filePath = z.string().min(1).max(4096);
 const share = z.coerce.number('must be a number from 0 to 1').min(0, 'must be a number from 0 to 1').max(1, 'must be a number from 0 to 1');
 const accessLog = filePath.refine((text) => text === 'off' || text === 'stdout' || text.startsWith('/'), 'must be off, stdout or an absolute path');
@@ -74,10 +77,11 @@ const environment = z.object({
   SALLYPORT_BOOTSTRAP_BUNDLE_FILE: filePath,
   SALLYPORT_STATE_DIR: filePath,
   SALLYPORT_ADMIN_PORT: z.coerce.number().int().min(0).max(65_535).default(0),
+  SALLYPORT_WORKLOAD_API_LISTEN: endpointSocket.optional(),
+  SPIFFE_ENDPOINT_SOCKET: endpointSocket.optional(),
   SALLYPORT_PROBE_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   SALLYPORT_PROBE_HOST: z.union([z.ipv4(), z.ipv6()], 'must be an IP address').default('127.0.0.1'),
   SALLYPORT_PROBES: probesText.default({}),
-  SALLYPORT_WORKLOAD_API_LISTEN: unixSocket.optional(),
   SALLYPORT_REPORT_INTERVAL: duration.default('2s'),
   SALLYPORT_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   SALLYPORT_ACCESS_LOG: accessLog.default('off'),
@@ -119,6 +123,7 @@ export function readConfiguration(env: Readonly<Record<string, string | undefine
     probes: e.SALLYPORT_PROBE_PORT === undefined ? null : { port: e.SALLYPORT_PROBE_PORT, host: e.SALLYPORT_PROBE_HOST, declared: e.SALLYPORT_PROBES },
     reportInterval: Math.max(100, durationMs(e.SALLYPORT_REPORT_INTERVAL)),
     workloadApi: e.SALLYPORT_WORKLOAD_API_LISTEN ?? null,
+    workloadApiSocket: e.SPIFFE_ENDPOINT_SOCKET ?? null,
     logLevel: e.SALLYPORT_LOG_LEVEL,
     telemetry: telemetryOf(e),
   });

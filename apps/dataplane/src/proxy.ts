@@ -23,6 +23,7 @@ import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import type { Recorder } from './telemetry/recorder.ts';
 import { Reporter } from './telemetry/reporter.ts';
+import { writeSource } from './workload-client/metrics.ts';
 import { WorkloadEndpoint } from './workload-api/endpoint.ts';
 
 /** The operator speaks at least every 10 s; three times that is silence. */
@@ -79,7 +80,7 @@ export class Proxy {
       reportGaps: () => this.#reporter.gaps,
       intercepting: () => this.#listeners.intercepting,
       tunnels: () => ({ inbound: this.#listeners.tunnels, outbound: this.#tunnels.open }),
-      more: this.#outlets.written,
+      more: [...this.#outlets.written, { write: (to) => writeSource(to, this.#identities.source, Date.now()) }],
     });
     const recorder = this.#outlets.recorder(counter, this.#metrics);
     this.#tunnels = new HboneClient(log);
@@ -199,15 +200,15 @@ export class Proxy {
   async #apply(set: ConfigSet, version: string, confirmedAt: number): Promise<void> {
     const snapshot = compileSnapshot(set, version, this.#config.trustDomain);
     // Identities first: a listener takes its credentials from them. Those of the present configuration stay until it is left.
-    this.#identities.serve([...(this.#running?.snapshot.workloads ?? []), ...snapshot.workloads]);
+    this.#identities.serve([...(this.#running?.snapshot.workloads ?? []), ...snapshot.workloads], supplierOf(snapshot));
     try {
       const prepared = await this.#listeners.prepare(snapshot);
-      this.#identities.trust.update(snapshot.trust);
+      this.#identities.follow(snapshot.trust);
       this.#running = { set, snapshot, confirmedAt };
       this.#authorizers.update(snapshot.mesh);
       prepared.commit();
     } finally {
-      this.#identities.serve(this.#running?.snapshot.workloads ?? []);
+      this.#identities.serve(this.#running?.snapshot.workloads ?? [], supplierOf(this.#running?.snapshot));
     }
     this.#workloadApi?.changed();
     this.#save();
@@ -232,6 +233,11 @@ export class Proxy {
 
   #dump(): unknown {
     const entries = [...(this.#running?.set ?? [])].map(([name, { hash }]) => ({ name, hash }));
-    return { proxy: this.#config.proxy, version: this.#running?.snapshot.version ?? null, ageSeconds: this.#configAge(), entries };
+    return { proxy: this.#config.proxy, version: this.#running?.snapshot.version ?? null, ageSeconds: this.#configAge(), workloadApi: this.#identities.source, entries };
   }
+}
+
+/** Socket of the Workload API that the Mesh names as the source of identities, or null. */
+function supplierOf(snapshot: Snapshot | undefined): string | null {
+  return snapshot?.mesh.ca.spire?.workloadApi ?? null;
 }

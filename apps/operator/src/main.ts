@@ -19,8 +19,9 @@ import { appendAudit, auditChain } from './history/audit.ts';
 import { CertificateLedger, certificateChain } from './history/certificates.ts';
 import { pruneTelemetry } from './history/flows.ts';
 import { laggingProxies } from './history/proxies.ts';
+import { becomeLeader, type Leadership } from './kubernetes/leadership.ts';
 import { JwksController } from './jwks/controller.ts';
-import { openInjection } from './kubernetes/injection/start.ts';
+import { type OpenInjection, openInjection } from './kubernetes/injection/start.ts';
 import { meshOf } from './observe/mesh-state.ts';
 import type { StrictSources } from './observe/views/strict.ts';
 import { startProxyPorts } from './push/ports.ts';
@@ -144,11 +145,11 @@ async function openCa({ config, ca, files, opened: { database, cache, pods }, lo
 }
 
 /** Composition root: the only place that chooses adapters and ties rooms together. */
-async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
+async function run(config: Config, { leading, advertise }: Leadership, injection: OpenInjection, log: Logger): Promise<() => Promise<void>> {
   const now = Date.now;
   const files = new KeyFiles(config.stateDir, config.kekFile);
   const ca = CaStore.open(files, config.trustDomain, now());
-  const opened = await openStore(config, log);
+  const opened = await openStore(config, leading, log);
   const { database, store, cache } = opened;
   const { authority, controller, issuance, jwt } = await openCa({ config, ca, files, opened, log });
   const { jwks, federation } = await startFetching(config, { cache, database, now, random: Math.random, log });
@@ -159,15 +160,15 @@ async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
   const status = new StatusController({ cache, store, hub, trustDomain: config.trustDomain, keys: (source) => jwks.state(source), ca: () => controller.condition, federation: (object) => federation.state(object), now, log });
   followChanges({ cache, hub, keys: [jwks, jwt, federation], authority, status, events });
   const acks = new BundleAcks(hub, database);
-  const ports = await startProxyPorts({ config, authority, issuance, hub, database, bundle: () => ownBundle(authority, jwt), now, onReport: () => events.publish('telemetry'), log });
-  const injection = await openInjection(config, () => authority.roots(), log);
+  const ports = await startProxyPorts({ config, authority, issuance, hub, database, bundle: () => (controller.withheld === null ? ownBundle(authority, jwt) : null), now, onReport: () => events.publish('telemetry'), log });
   const api = createApi({ ...sources, store, authority, ca: controller, issuance, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: certificateChain(database), evidenceKey: openEvidenceKey(files), ready: () => injection.unready().length === 0 });
   const http = await listenApi(api, config.host, config.ports.api);
   const jobs = startJobs({ sources, stepper, jwks, federation, rotate: () => acks.keep().then(() => controller.tick()).then(() => jwt.tick()), events, config, log });
+  advertise({ api: http.port, join: ports.joinPort, stream: ports.streamPort, bundle: ports.bundlePort });
   log.info({ api: http.port, join: ports.joinPort, stream: ports.streamPort, bundle: ports.bundlePort, trustDomain: config.trustDomain }, 'operator ready');
   return async () => {
     await Promise.all([...jobs.map((stop) => stop()), jwks.close(), federation.close()]);
-    await Promise.all([http.close(), ports.close(), injection.close()]);
+    await Promise.all([http.close(), ports.close()]);
     status.close();
     hub.close();
     controller.close();
@@ -178,7 +179,8 @@ async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
 async function main(): Promise<void> {
   const config = readConfig(process.env);
   const log = pino({ name: 'operator', level: config.logLevel });
-  const stop = await run(config, log);
+  const starting = new AbortController();
+  let stop = async () => starting.abort();
   let stopping = false;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
@@ -189,6 +191,12 @@ async function main(): Promise<void> {
       void stop().then(() => process.exit(0));
     });
   }
+  // Every replica injects: pods must start while none leads.
+  const injection = await openInjection(config, log);
+  const leadership = await becomeLeader(config, starting.signal, log);
+  const stopRun = await run(config, leadership, injection, log);
+  // The lease goes back last: until then the next leader must not begin.
+  stop = () => stopRun().then(() => Promise.all([leadership.release(), injection.close()])).then(() => undefined);
 }
 
 try {

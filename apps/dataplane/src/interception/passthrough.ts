@@ -57,7 +57,7 @@ export class Passthrough {
       return link.destroy();
     }
     this.#recorder.record({ facts, amounts: ONE });
-    this.#open.join(client, link, facts, Date.now() + MAX_AGE_MS, () => Promise.resolve(allowed()));
+    this.#open.join(client, link, { facts, retireAt: Date.now() + MAX_AGE_MS, allowed: () => Promise.resolve(allowed()) });
   }
 }
 

@@ -6,6 +6,7 @@ import type { Link } from '../link/link.ts';
 import { DialError } from '../listener/dial.ts';
 import { dialEndpoint } from '../listener/dial-endpoint.ts';
 import { type AskMeant, type Meant, type OutboundHandler, outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
+import type { ConnectionSpan } from '../telemetry/connection-span.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
 import type { CallPlan } from '../traffic/call-plan.ts';
@@ -24,6 +25,7 @@ interface Planned {
   readonly call: CallPlan;
   readonly credentials: Credentials;
   readonly facts: (endpoint: Endpoint | null) => FlowFacts;
+  readonly span: ConnectionSpan;
   /** To be called once, when it is over. */
   readonly ended: () => void;
 }
@@ -61,15 +63,20 @@ export class OutboundTcp implements OutboundHandler {
   async #serve(client: Link, ask: AskMeant | undefined): Promise<void> {
     const target = this.#target();
     const { destination, meant } = ask ? asked(ask(), target) : declared(target);
-    if (!meant) return this.#fail(client, outboundFacts(target, destination, null), 'unknown-destination', 'the service or its port is not known');
+    const span = this.#recorder.connectionSpan();
+    if (!meant) return this.#fail(client, span, outboundFacts(target, destination, null), 'unknown-destination', 'the service or its port is not known');
     const plan = this.#plans.meant(meant, target);
     const place = plan.connections.enter(() => undefined);
-    if (!place) return this.#fail(client, outboundFacts(target, destination, null), 'overloaded', `${plan.rules.breaker.connections} connections are open, the most that the traffic policy allows`);
+    // Bytes of TCP cannot be told to come again.
+    if (!place || place.waiting) {
+      place?.leave();
+      return this.#fail(client, span, outboundFacts(target, destination, null), 'overloaded', `${plan.rules.breaker.connections} connections are open, the most that the traffic policy allows`);
+    }
     const call = plan.begin(null, performance.now());
     const { backend } = call;
     const to = backend?.port && meant.endpoint === null ? { ...destination, service: backend.service, port: backend.port.port } : destination;
     await this.#carry({
-      client, call, credentials: target.credentials,
+      client, call, span, credentials: target.credentials,
       facts: (endpoint) => outboundFacts(target, to, endpoint),
       ended: () => {
         call.finish();
@@ -78,16 +85,17 @@ export class OutboundTcp implements OutboundHandler {
     });
   }
 
-  async #carry({ client, call, credentials, facts, ended }: Planned): Promise<void> {
+  async #carry({ client, call, credentials, facts, span, ended }: Planned): Promise<void> {
     const reached = await this.#reach(call, credentials);
     const { link, endpoint } = reached;
     if (link !== null && !client.destroyed) {
-      this.#recorder.record({ facts: facts(endpoint), amounts: ONE });
-      return this.#open.join(client, link, facts(endpoint), Date.now() + MAX_AGE_MS * (0.9 + Math.random() * 0.2), () => Promise.resolve(true), ended);
+      const retireAt = Date.now() + MAX_AGE_MS * (0.9 + Math.random() * 0.2);
+      this.#recorder.record({ facts: facts(endpoint), amounts: ONE, ...span.begun });
+      return this.#open.join(client, link, { facts: facts(endpoint), retireAt, allowed: () => Promise.resolve(true), ended, ...span.endsAt(endpoint.address) });
     }
     ended();
     if (link !== null) return link.destroy();
-    this.#fail(client, { ...facts(endpoint), mtls: endpoint?.spiffeId === null ? 'plaintext' : 'unknown' }, reached.reason, reached.message);
+    this.#fail(client, span, { ...facts(endpoint), mtls: endpoint?.spiffeId === null ? 'plaintext' : 'unknown' }, reached.reason, reached.message);
   }
 
   /** Connects to an endpoint and, when it cannot be reached, as far as the plan says to others. */
@@ -106,8 +114,8 @@ export class OutboundTcp implements OutboundHandler {
     }
   }
 
-  #fail(client: Link, facts: FlowFacts, reason: FlowReason, message: string): void {
-    this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason }, amounts: ONE });
+  #fail(client: Link, span: ConnectionSpan, facts: FlowFacts, reason: FlowReason, message: string): void {
+    this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason }, amounts: ONE, ...span.whole });
     this.#recorder.unreachable(facts, message);
     client.destroy();
   }

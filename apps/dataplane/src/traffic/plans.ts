@@ -49,6 +49,11 @@ export class TrafficPlans {
     return plan;
   }
 
+  /** True for a plan of a port that is still there. */
+  has(plan: ServicePlan): boolean {
+    return [...this.#held.values()].some((held) => held.plan === plan);
+  }
+
   /** The plan for whom a connection means: that of the port, or, when one endpoint was asked for, one of that endpoint alone. */
   meant({ called, port, endpoint }: Pick<Meant, 'called' | 'port' | 'endpoint'>, caller: Caller): ServicePlan {
     if (endpoint === null) return this.of(called, port, caller);

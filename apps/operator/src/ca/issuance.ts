@@ -138,6 +138,7 @@ export class Issuance {
       return this.#issue({ id: proxySpiffeId(this.#options.trustDomain, proxy), key, proxy, workload: null, attestation: 'svid', evidence });
     }
     const id = this.#entitlement.identityOf(enrolled, request.workload);
+    this.#requireCa();
     return this.#issue({ id, key, proxy, workload: request.workload, attestation: 'served-by-proxy', evidence });
   }
 
@@ -153,14 +154,17 @@ export class Issuance {
   async #jwtSvid(proxy: string, { workload, audience }: z.infer<typeof jwtRequest>): Promise<z.infer<typeof jwtResponse>> {
     await this.#limits.jwt.admit();
     const id = this.#entitlement.identityOf(await this.#entitlement.enrolled(proxy), workload);
-    const refusal = this.#options.withheld();
-    if (refusal !== null) throw new BusyError(503, refusal, UNAVAILABLE_RETRY_S);
+    this.#requireCa();
     return this.#options.jwt.sign(id, audience);
   }
 
-  async #issue(order: Order): Promise<SvidAnswer> {
+  /** @throws BusyError when workloads get their identities elsewhere */
+  #requireCa(): void {
     const refusal = this.#options.withheld();
     if (refusal !== null) throw new BusyError(503, refusal, UNAVAILABLE_RETRY_S);
+  }
+
+  async #issue(order: Order): Promise<SvidAnswer> {
     const svid = await this.issue(order);
     return { spiffeId: svid.spiffeId, chain: [...svid.chain], bundle: this.#options.authority.roots(), renewAt: svid.renewAt };
   }
@@ -195,7 +199,7 @@ interface IssuanceOptions {
   /** Asks about tokens of pods; null where there is no Kubernetes. */
   readonly pods: PodAttestor | null;
   readonly lifetime: () => number;
-  /** Why proxies get no SVID from this CA by configuration; null when they do. */
+  /** Why workloads get no SVID from this CA by configuration; null when they do. */
   readonly withheld: () => string | null;
   /** Signs JWT-SVIDs. */
   readonly jwt: JwtIssuer;

@@ -120,11 +120,40 @@ export function certificateChain(database: Database): HashChain<Certificate> {
 }
 
 /** The newest SVID of each workload and of each proxy itself. */
-export async function newestCertificates(database: Database): Promise<Certificate[]> {
+async function newestCertificates(database: Database): Promise<Certificate[]> {
   return database.certificate.findMany({
     distinct: ['proxy', 'namespace', 'workload'],
     orderBy: [{ proxy: 'asc' }, { namespace: 'asc' }, { workload: 'asc' }, { issuedAt: 'desc' }],
   });
+}
+
+interface ReportedSvid {
+  readonly spiffeId: string;
+  readonly serial: string;
+  readonly notBefore?: number;
+  readonly notAfter: number;
+  readonly workload: { readonly namespace: string; readonly name: string } | null;
+}
+
+/**
+ * The present SVID of each workload and proxy: from the record; or, of workloads that a Workload API supplies, as their
+ * proxies report them, because nobody else knows.
+ *
+ * @param external whether a Workload API supplies workloads
+ */
+export async function presentCertificates(database: Database, external: boolean): Promise<Certificate[]> {
+  const recorded = await newestCertificates(database);
+  if (!external) return recorded;
+  const proxies = await database.proxy.findMany({ select: { name: true, svids: true }, orderBy: { name: 'asc' } });
+  const reported = proxies.flatMap(({ name, svids }) => (svids as unknown as readonly ReportedSvid[]).flatMap((svid) => reportedRow(name, svid) ?? []));
+  return [...recorded.filter(({ workload }) => workload === null), ...reported];
+}
+
+function reportedRow(proxy: string, { spiffeId, serial, notBefore, notAfter, workload }: ReportedSvid): Certificate | null {
+  if (notBefore === undefined || workload === null) return null;
+  const [begin, end, half] = [new Date(notBefore), new Date(notAfter), new Date((notBefore + notAfter) / 2)];
+  const unknown = { spkiHash: '', pod: null, podUid: null, node: null, seq: null, previousHash: null, hash: null };
+  return { ...unknown, serial, spiffeId, issuer: 'SPIFFE Workload API', notBefore: begin, notAfter: end, renewAt: half, proxy, namespace: workload.namespace, workload: workload.name, attestation: 'workload-api', issuedAt: begin };
 }
 
 /** SVIDs that were valid at some time in [from, to), oldest first. */

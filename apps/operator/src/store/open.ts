@@ -27,13 +27,17 @@ export interface OpenStore {
 
 type Adapters = Pick<OpenStore, 'store' | 'pods' | 'close'>;
 
-/** Opens the store that the configuration asks for, and the database, which keeps history in either mode. */
-export async function openStore(config: Config, log: Logger): Promise<OpenStore> {
+/**
+ * Opens the store that the configuration asks for, and the database, which keeps history in either mode.
+ *
+ * @param mayWrite whether this replica leads at this moment
+ */
+export async function openStore(config: Config, mayWrite: () => boolean, log: Logger): Promise<OpenStore> {
   const applied = await migrate(config.databaseUrl);
   if (applied.length > 0) log.info({ migrations: applied }, 'database migrated');
   const database = openDatabase(config.databaseUrl);
   await ensureUser(database, config.admin.username, config.admin.password, ['viewer', 'editor', 'approver', 'auditor']);
-  const { store, pods, close } = config.kubernetes === null ? openPostgres(config.databaseUrl, database) : await openKubernetes(config.kubernetes, database, log);
+  const { store, pods, close } = config.kubernetes === null ? openPostgres(config.databaseUrl, database) : await openKubernetes(config.kubernetes, mayWrite, database, log);
   const cache = new ResourceCache(store, (error) => log.warn({ error: textOf(error) }, 'resource watch failed; following again'));
   await cache.start();
   return {
@@ -52,12 +56,12 @@ function openPostgres(url: string, database: Database): Adapters {
 }
 
 /** The CRDs, with what the cluster's own pods and services are laid over them. */
-async function openKubernetes({ kubeconfig, namespace }: KubernetesConfig, database: Database, log: Logger): Promise<Adapters> {
+async function openKubernetes({ kubeconfig, namespace }: KubernetesConfig, mayWrite: () => boolean, database: Database, log: Logger): Promise<Adapters> {
   const trouble = (error: unknown) => log.warn({ error: textOf(error) }, 'a watch of the API server failed; it goes on from where it was');
   const client = connectCluster(kubeconfig);
   const workloads = new ClusterWorkloads(client, trouble);
   await workloads.synced;
-  const store = new OverlayStore(new KubernetesStore({ client, record: auditAfterwards(database, Date.now), trouble }), workloads);
+  const store = new OverlayStore(new KubernetesStore({ client, record: auditAfterwards(database, Date.now), trouble, mayWrite }), workloads);
   return { store, pods: new TokenReviewer({ client, pods: workloads, namespace, now: Date.now }), close: () => workloads.close() };
 }
 

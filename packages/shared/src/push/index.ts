@@ -237,6 +237,8 @@ const heldSvid = z.strictObject({
   serial: z.string(),
   notAfter: millis,
   workload: z.strictObject({ namespace: name, name }).nullable(),
+  /** Of those alone that a Workload API gave: the operator has no record of them. */
+  notBefore: millis.optional(),
 });
 
 /**

@@ -111,7 +111,7 @@ const certificateAuthority = checked(
       })
       .optional()
       .describe('cert-manager signs an intermediate for us. Only in Kubernetes.'),
-    spire: z.strictObject({ workloadApi: file.describe('Socket of the SPIFFE Workload API on each proxy’s machine.') }).optional().describe('SPIRE issues: proxies take their certificates from its Workload API, and we hold no CA for them.'),
+    spire: z.strictObject({ workloadApi: file.describe('Socket of the SPIFFE Workload API on each proxy’s machine; a proxy that has SPIFFE_ENDPOINT_SOCKET asks there instead.') }).optional().describe('SPIRE issues: proxies take their workloads’ certificates and roots from its Workload API, and we hold no CA for them.'),
   }),
   {
     test: (ca) => CA_KINDS.filter((kind) => ca[kind] !== undefined).length === 1,
@@ -141,7 +141,7 @@ export const meshSpec = z.strictObject({
     .prefault({})
     .describe('How the operator fetches the keys of token issuers.'),
   certificates: certificates.prefault({}).describe('Lifetimes of certificates, from the workload’s up to the root. Shorter ones take effect at once.'),
-  ca: certificateAuthority.prefault({ selfSigned: {} }).describe('Where the CA that issues workloads’ certificates is anchored: exactly one kind. Another one is reached by a root rotation, without a gap.'),
+  ca: certificateAuthority.prefault({ selfSigned: {} }).describe('Where the CA that issues workloads’ certificates is anchored: exactly one kind. Another one is reached by a root rotation, without a gap; but to and from `spire` every proxy changes its roots as it hears of it, and calls between one that has and one that has not fail.'),
   egress: z
     .strictObject({
       unknownDestinations: unknownDestinations.default('Pass')

@@ -29,11 +29,13 @@ interface KubeObject {
 export class InjectedCluster {
   readonly #cluster: Awaited<ReturnType<typeof startOwnCluster>>;
   readonly client;
+  readonly kubeconfig: string;
   injection: Injection;
   #more: Partial<InjectionOptions>;
 
   private constructor(cluster: Awaited<ReturnType<typeof startOwnCluster>>, injection: Injection, more: Partial<InjectionOptions>) {
     this.#cluster = cluster;
+    this.kubeconfig = cluster.kubeconfig;
     this.client = connectCluster(cluster.kubeconfig);
     this.injection = injection;
     this.#more = more;

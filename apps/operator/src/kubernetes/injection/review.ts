@@ -21,6 +21,7 @@ const review = z.looseObject({
     object: z.looseObject({}),
   }),
 });
+const podName = z.looseObject({ name: z.string().optional(), generateName: z.string().optional() });
 type ReviewRequest = z.infer<typeof review>['request'];
 
 /** The answer to a review, and what it was for people. */
@@ -75,7 +76,8 @@ function leftOut(request: ReviewRequest, why: string): Answered {
 }
 
 function answered({ uid, namespace, object }: ReviewRequest, outcome: Answered['outcome'], why: string | null, response: object): Answered {
-  const { name, generateName } = (object['metadata'] ?? {}) as { readonly name?: unknown; readonly generateName?: unknown };
-  const pod = `${namespace}/${String(name ?? generateName ?? '')}`.slice(0, MAX_WARNING);
+  const named = podName.safeParse(object['metadata']);
+  const name = named.success ? (named.data.name ?? named.data.generateName ?? '') : '';
+  const pod = `${namespace}/${name}`.slice(0, MAX_WARNING);
   return { body: { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: { uid, ...response } }, outcome, pod, why };
 }

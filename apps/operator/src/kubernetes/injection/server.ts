@@ -87,16 +87,15 @@ async function serve(request: IncomingMessage, response: ServerResponse, { answe
   }
 }
 
-/** The whole body, or null when it is too long; the rest is not read then. */
+/** The whole body, or null when it is too long. The rest is let go by, so that its sender gets to read the answer. */
 async function bodyOf(request: IncomingMessage): Promise<string | null> {
   const parts: Buffer[] = [];
   let size = 0;
   for await (const part of request as AsyncIterable<Buffer>) {
     size += part.length;
-    if (size > MAX_BODY) return null;
-    parts.push(part);
+    if (size <= MAX_BODY) parts.push(part);
   }
-  return Buffer.concat(parts).toString('utf8');
+  return size > MAX_BODY ? null : Buffer.concat(parts).toString('utf8');
 }
 
 function reply(response: ServerResponse, status: number, text: string): void {

@@ -1,3 +1,5 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { placeholderIdentity } from '../../ca/operator-identity.ts';
@@ -58,6 +60,8 @@ export async function startInjection(options: InjectionOptions): Promise<Injecti
   // Nobody trusts it: until there is a real one, reviews fail as if we were not there.
   const { identity } = await placeholderIdentity(now());
   const server = await startWebhookServer({ host, port, pair: identity, answer: (review) => injector.answer(review), log });
+  // Whoever sees this replica as ready finds a webhook that is trusted, if that can be.
+  await injector.tick(server).catch((error: unknown) => log.warn({ error: error instanceof Error ? error.message : 'unknown' }, 'injector not ready yet; it tries again'));
   const stop = repeat('injector', checkMs, () => injector.tick(server), log);
   log.info({ port: server.port }, 'injector serves');
   return {
@@ -70,14 +74,25 @@ export async function startInjection(options: InjectionOptions): Promise<Injecti
   };
 }
 
-/** The injector of this operator: none without Kubernetes, or without an image of the proxy. */
-export async function openInjection({ kubernetes, trustDomain, host }: Config, roots: () => readonly string[], log: Logger): Promise<Omit<Injection, 'port'>> {
+/** The injector of this process, or none. */
+export type OpenInjection = Omit<Injection, 'port'>;
+
+/**
+ * The injector of this replica: none without Kubernetes, or without an image of the proxy. It does not wait for this replica to
+ * lead, so it takes the operator's roots from the file beside the CA's keys, which the leader keeps.
+ */
+export async function openInjection({ kubernetes, trustDomain, host, stateDir }: Config, log: Logger): Promise<OpenInjection> {
   const none = { unready: () => [], close: () => Promise.resolve() };
   if (kubernetes === null) return none;
   const { kubeconfig, namespace, webhookPort: port, injection: config } = kubernetes;
+  const roots = () => rootsIn(join(stateDir, 'bundle.pem'));
   if (config !== null) return await startInjection({ client: connectCluster(kubeconfig), config, namespace, trustDomain, host, port, roots, now: Date.now, log });
   log.warn('SALLYPORT_PROXY_IMAGE is not set: no pod gets a proxy');
   return none;
+}
+
+function rootsIn(file: string): string[] {
+  return existsSync(file) ? (readFileSync(file, 'utf8').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []) : [];
 }
 
 class Injector {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type KubeClient, KubeError } from '../client.ts';
 
 /** Name of our webhook within its configuration. */
-export const WEBHOOK = 'pods.injector.sallyport.dev';
+const WEBHOOK = 'pods.injector.sallyport.dev';
 const MANAGER = 'sallyport-injector';
 const configuration = z.looseObject({
   metadata: z.looseObject({ uid: z.string() }),

@@ -75,8 +75,10 @@ export class OverlayStore implements ResourceStore {
     await this.#store.delete(key, context, resourceVersion);
   }
 
-  revision(): Promise<string> {
-    return this.#store.revision();
+  async revision(): Promise<string> {
+    const revision = await this.#store.revision();
+    this.#seen(revision);
+    return revision;
   }
 
   async *watch(from: string, signal: AbortSignal): AsyncGenerator<StoreEvent> {

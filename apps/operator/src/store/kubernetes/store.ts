@@ -23,8 +23,11 @@ export class KubernetesStore implements ResourceStore {
   readonly #client: KubeClient;
   readonly #record: RecordWrite;
   readonly #trouble: (error: unknown) => void;
+  readonly #mayWrite: () => boolean;
 
-  constructor(options: { client: KubeClient; record: RecordWrite; trouble: (error: unknown) => void }) {
+  /** @param options `mayWrite` is asked before each write: a replica that lost the lead must not do what it had begun */
+  constructor(options: { client: KubeClient; record: RecordWrite; trouble: (error: unknown) => void; mayWrite: () => boolean }) {
+    this.#mayWrite = options.mayWrite;
     this.#client = options.client;
     this.#record = options.record;
     this.#trouble = options.trouble;
@@ -121,6 +124,7 @@ export class KubernetesStore implements ResourceStore {
 
   /** A write, with refusals in the words of the port. */
   async #patch(request: KubeRequest, key: ResourceKey): Promise<unknown> {
+    if (!this.#mayWrite()) throw new StoreAwayError('another replica of the operator leads now');
     try {
       return await this.#client.request(request);
     } catch (error) {
