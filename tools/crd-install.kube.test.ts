@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import '../apps/operator/src/testing/provided.ts';
-import { objectOf, SAMPLES } from './crd-objects.ts';
+import { objectOf, sampleOf } from './crd-objects.ts';
 import { type Cluster, startCluster } from './kube/cluster.ts';
 import { type TestApi, testApi } from './kube/test-api.ts';
 
@@ -126,8 +126,7 @@ describe('kubectl', () => {
 
   it.for(ALL_KINDS)('shows the columns of %s, by its whole name and by its short one', async (kind) => {
     const name = `shown-${kind.toLowerCase()}`;
-    const sample = SAMPLES.find((each) => each.kind === kind && each.zod === 'takes');
-    await api.ask('POST', pathOf(kind), objectFor({ kind, name, spec: sample?.spec as object }));
+    await api.ask('POST', pathOf(kind), objectFor({ kind, name, spec: sampleOf(kind).spec as object }));
     for (const resource of [`${KINDS[kind].plural}.sallyport.dev`, KINDS[kind].short]) {
       const [head, ...rows] = (await program('kubectl', 'get', resource, '-A')).trimEnd().split('\n');
       expect(words(head)?.join(' ')).toBe(COLUMNS[kind]);

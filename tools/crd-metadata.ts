@@ -1,6 +1,6 @@
 import { KINDS, type Kind } from '@sallyport/shared/resources';
 import type { Case } from './crd-cases.ts';
-import { objectOf, SAMPLES } from './crd-objects.ts';
+import { objectOf, sampleOf } from './crd-objects.ts';
 
 const NAMES: readonly unknown[] = ['', 'a', 'A', 'a.b', '-a', 'a-', 'a_b', 'ä', 'a/b', 'a'.repeat(63), 'a'.repeat(64), 7, null];
 const KEYS: readonly string[] = ['', 'a', 'A.b_c', 'a b', '-a', 'a-', 'a/b', 'a.test/b', 'A.test/b', 'a/b/c', '/a', 'a/', 'a..b/c', 'ä', 'a'.repeat(63), 'a'.repeat(64), `${'a'.repeat(253)}/a`, `${'a'.repeat(254)}/a`];
@@ -8,9 +8,7 @@ const VALUES: readonly unknown[] = ['', 'a', 'A.b_c', 'a b', '-a', 'a-', 'ä', '
 
 /** Names, labels and annotations at their borders, on an object that is valid otherwise. */
 export function metadataCases(kind: Kind): readonly Case[] {
-  const sample = SAMPLES.find((each) => each.kind === kind && each.zod === 'takes');
-  if (sample === undefined) throw new Error(`no sample of ${kind}`);
-  const object = objectOf(sample);
+  const object = objectOf(sampleOf(kind));
   const make = (place: string, put: unknown, metadata: object): Case => ({ kind, place, put: JSON.stringify(put), object: { ...object, metadata: { ...(object['metadata'] as object), ...metadata } } });
   return [
     ...NAMES.map((name) => make('metadata.name', name, { name })),

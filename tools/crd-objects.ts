@@ -177,6 +177,13 @@ const OTHERS: readonly SampleObject[] = [
 /** Objects at the borders of every check across fields, for zod and for the CRDs alike. */
 export const SAMPLES: readonly SampleObject[] = [...POLICIES, ...TRAFFIC, ...OTHERS, ...COMPLETE.map((sample): SampleObject => ({ ...sample, ...both('takes') }))];
 
+/** A valid sample of a kind. */
+export function sampleOf(kind: Kind): SampleObject {
+  const found = SAMPLES.find((sample) => sample.kind === kind && sample.zod === 'takes');
+  if (found === undefined) throw new Error(`no sample of ${kind}`);
+  return found;
+}
+
 /** The whole object of a sample. */
 export function objectOf({ kind, spec, metadata }: SampleObject): Record<string, unknown> {
   return { apiVersion: API_VERSION, kind, metadata: { name: 'sample', ...(KINDS[kind].namespaced ? { namespace: 'shop' } : {}), ...metadata }, spec };

@@ -1,9 +1,11 @@
 import type { ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PROXY_UID } from '@sallyport/shared/push';
 import { TRUST_DOMAIN } from './certificates.ts';
 import { type Entries, TestMesh, until } from './mesh.ts';
-import { type Pod, PodNetwork, PROXY_UID } from './pods.ts';
+import { type Pod, PodNetwork } from './pods.ts';
 
 const MAIN = join(import.meta.dirname, '../src/main.ts');
 const ADMIN_PORT = 15_000;
@@ -42,31 +44,43 @@ export class PodMesh {
     await this.#mesh?.close();
   }
 
-  /** Starts the proxy of a pod, as main.ts does, under its own user. */
+  /** Starts the proxy of a pod, as main.ts does, under its own user and by the pod's token. */
   proxy(pod: Pod): Said {
-    const { joinUrl, streamUrl, stateDir, bootstrapBundleFile, joinTokenFile } = this.mesh.config(pod.name);
-    writeFileSync(joinTokenFile ?? '', this.mesh.operator.token(pod.name));
+    const { joinUrl, streamUrl, stateDir, bootstrapBundleFile } = this.mesh.config(pod.name);
+    const tokenFile = this.#project(pod);
     mkdirSync(stateDir, { mode: 0o700 });
     chownSync(stateDir, PROXY_UID, PROXY_UID);
     const env = {
       SALLYPORT_PROXY: pod.name, SALLYPORT_ROLE: 'sidecar', SALLYPORT_TRUST_DOMAIN: TRUST_DOMAIN, SALLYPORT_JOIN_URL: joinUrl.href, SALLYPORT_STREAM_URL: streamUrl.href,
-      SALLYPORT_BOOTSTRAP_BUNDLE_FILE: bootstrapBundleFile, SALLYPORT_STATE_DIR: stateDir, SALLYPORT_JOIN_TOKEN_FILE: joinTokenFile ?? '',
+      SALLYPORT_BOOTSTRAP_BUNDLE_FILE: bootstrapBundleFile, SALLYPORT_STATE_DIR: stateDir, SALLYPORT_TOKEN_FILE: tokenFile,
       SALLYPORT_ADMIN_PORT: String(ADMIN_PORT), SALLYPORT_REPORT_INTERVAL: '100ms', SALLYPORT_LOG_LEVEL: 'debug',
     };
     return hear(this.network.startAsProxy(pod, [process.execPath, MAIN], env));
   }
 
+  /** As the kubelet does for a pod whose user is the proxy's. */
+  #project(pod: Pod): string {
+    const token = `header.${randomBytes(300).toString('base64url')}.signature`;
+    this.mesh.operator.podTokens?.set(token, pod.name);
+    const file = join(this.mesh.directory, `${pod.name}.pod-token`);
+    writeFileSync(file, token, { mode: 0o600 });
+    chownSync(file, PROXY_UID, PROXY_UID);
+    return file;
+  }
+
   /** Starts Python's own web server on all addresses of a pod, and waits until it listens. */
-  async webServer(pod: Pod, port: number, directory: string): Promise<Said> {
-    const said = hear(this.network.start(pod, ['python3', '-u', '-m', 'http.server', String(port), '--bind', '::', '--directory', directory]));
-    await until(`a server on ${port}`, () => said.text.includes('Serving HTTP'));
-    return said;
+  webServer(pod: Pod, port: number, directory: string): Promise<Said> {
+    return this.#start(pod, ['python3', '-u', '-m', 'http.server', String(port), '--bind', '::', '--directory', directory], 'Serving HTTP');
+  }
+
+  /** Starts a program in Python in a pod, and waits until it says `ready`. */
+  python(pod: Pod, program: string, ready: string): Promise<Said> {
+    return this.#start(pod, ['python3', '-u', '-c', program], ready);
   }
 
   /** Writes what passes a pod's interface into a file; resolves once it does. @returns the way to stop */
   async capture(pod: Pod, file: string): Promise<() => Promise<void>> {
-    const said = hear(this.network.start(pod, ['tcpdump', '-i', 'eth0', '-s', '0', '-U', '-Z', 'root', '-w', file, 'tcp']));
-    await until('tcpdump to listen', () => said.text.includes('listening on'));
+    const said = await this.#start(pod, ['tcpdump', '-i', 'eth0', '-s', '0', '-U', '-Z', 'root', '-w', file, 'tcp'], 'listening on');
     return async () => {
       const closed = new Promise((resolve) => said.child.once('close', resolve));
       said.child.kill('SIGINT');
@@ -92,6 +106,12 @@ export class PodMesh {
   async get(pod: Pod, url: string): Promise<string> {
     const { stdout } = await this.network.run(pod, 'curl', '-s', '-g', '--max-time', '20', url);
     return stdout;
+  }
+
+  async #start(pod: Pod, command: readonly string[], ready: string): Promise<Said> {
+    const said = hear(this.network.start(pod, command));
+    await until(`${command.slice(0, 4).join(' ')} to be ready`, () => said.text.includes(ready));
+    return said;
   }
 }
 

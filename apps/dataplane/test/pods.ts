@@ -1,5 +1,6 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { PROXY_UID } from '@sallyport/shared/push';
 import { isSkipped, type Program, systemProgram } from './programs.ts';
 
 const REDIRECT = join(import.meta.dirname, '../src/interception/main.ts');
@@ -21,9 +22,6 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** The user of proxies in pods. */
-export const PROXY_UID = 1337;
-
 /** Pods on a bridge of this machine. Everything has this process's ID in its name, so that what a killed run left can be told. */
 export class PodNetwork {
   readonly #id = `sp${process.pid}`;
@@ -32,14 +30,15 @@ export class PodNetwork {
   readonly #children = new Set<ChildProcess>();
   readonly #pods: Pod[] = [];
 
-  /** Says loudly when there can be no pods here. Fails in CI when everything is there and there can be none all the same. */
+  /** Says loudly when there can be no pods here. CI must be where there can. */
   static isSkipped(what: string): boolean {
     const root: Program = process.getuid?.() === 0 ? { path: '' } : { missing: 'only root can make network namespaces' };
     const programs = [
       root, systemProgram('ip', '-V', /iproute2/), systemProgram('nft', '--version', /nftables/), systemProgram('iptables', '--version', /iptables/), systemProgram('setpriv', '--version', /util-linux/),
       systemProgram('curl', '--version', /http/), systemProgram('python3', '--version', /Python 3/), systemProgram('tcpdump', '--version', /libpcap/),
     ];
-    return isSkipped(what, ...(programs.some((program) => 'missing' in program) ? programs : [namespaces()]));
+    const needed = programs.some((program) => 'missing' in program) ? programs : [namespaces()];
+    return isSkipped(what, ...needed.map((program) => ('missing' in program ? { ...program, pinned: true } : program)));
   }
 
   /** The address of the bridge, at which pods reach this process. */
@@ -158,8 +157,8 @@ function isAlive(pid: number): boolean {
 function namespaces(): Program {
   const name = `sp${process.pid}-try`;
   const { status, stderr } = spawnSync('ip', ['netns', 'add', name], { encoding: 'utf8' });
-  if (status !== 0) return { missing: `there can be no network namespace here: ${stderr.trim()}`, pinned: true };
+  if (status !== 0) return { missing: `there can be no network namespace here: ${stderr.trim()}` };
   const rules = spawnSync('ip', ['netns', 'exec', name, process.execPath, REDIRECT, 'apply', '--proxy-uid', String(PROXY_UID)], { encoding: 'utf8' });
   spawnSync('ip', ['netns', 'del', name]);
-  return rules.status === 0 ? { path: '' } : { missing: `the kernel takes no redirect rules: ${rules.stderr.trim()}`, pinned: true };
+  return rules.status === 0 ? { path: '' } : { missing: `the kernel takes no redirect rules: ${rules.stderr.trim()}` };
 }

@@ -1,5 +1,6 @@
 import { isTrustDomain } from '@sallyport/shared/mesh';
 import { z } from 'zod';
+import { type InjectionConfig, injectionConfig, injectionEnvironment } from './kubernetes/injection/config.ts';
 import type { WebCertificate } from './federation/endpoint.ts';
 
 const portNumber = z.coerce.number().int().min(0).max(65535);
@@ -27,6 +28,7 @@ const environment = z.object({
   SALLYPORT_NAMESPACE: z.string().regex(DNS_LABEL, 'must be the name of a namespace').optional(),
   SALLYPORT_POD_NAME: z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'must be the name of a pod').optional(),
   SALLYPORT_WEBHOOK_PORT: portNumber.default(9443),
+  ...injectionEnvironment,
 }).refine((e) => e.SALLYPORT_STORE === 'postgres' || e.SALLYPORT_NAMESPACE !== undefined, { path: ['SALLYPORT_NAMESPACE'], message: 'goes with SALLYPORT_STORE=kubernetes: set it to the namespace that the operator runs in' }).refine((e) => e.SALLYPORT_STORE === 'postgres' || e.SALLYPORT_POD_NAME !== undefined, { path: ['SALLYPORT_POD_NAME'], message: 'goes with SALLYPORT_STORE=kubernetes: a name that no other replica has' }).refine((e) => (e.SALLYPORT_BUNDLE_CERT_FILE === undefined) === (e.SALLYPORT_BUNDLE_KEY_FILE === undefined), { path: ['SALLYPORT_BUNDLE_KEY_FILE'], message: 'goes with SALLYPORT_BUNDLE_CERT_FILE: set both or none' });
 
 /** What Kubernetes mode needs beside the rest. */
@@ -38,6 +40,8 @@ export interface KubernetesConfig {
   /** Our name among the replicas. */
   readonly podName: string;
   readonly webhookPort: number;
+  /** Null: no pod gets a proxy. */
+  readonly injection: InjectionConfig | null;
 }
 
 /** The operator's configuration, checked once and frozen. Ports of 0 mean any free one. */
@@ -88,7 +92,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
 function kubernetesOf(e: z.infer<typeof environment>): KubernetesConfig | null {
   const { SALLYPORT_NAMESPACE: namespace, SALLYPORT_POD_NAME: podName } = e;
   if (e.SALLYPORT_STORE === 'postgres' || namespace === undefined || podName === undefined) return null;
-  return { kubeconfig: e.KUBECONFIG ?? null, namespace, podName, webhookPort: e.SALLYPORT_WEBHOOK_PORT };
+  return { kubeconfig: e.KUBECONFIG ?? null, namespace, podName, webhookPort: e.SALLYPORT_WEBHOOK_PORT, injection: injectionConfig(e, namespace, { join: e.SALLYPORT_JOIN_PORT, stream: e.SALLYPORT_STREAM_PORT }) };
 }
 
 function webOf(certificateFile: string | undefined, keyFile: string | undefined): WebCertificate | null {

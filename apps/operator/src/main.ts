@@ -21,6 +21,7 @@ import { pruneTelemetry } from './history/flows.ts';
 import { laggingProxies } from './history/proxies.ts';
 import { becomeLeader, type Leadership } from './kubernetes/leadership.ts';
 import { JwksController } from './jwks/controller.ts';
+import { type OpenInjection, openInjection } from './kubernetes/injection/start.ts';
 import { meshOf } from './observe/mesh-state.ts';
 import type { StrictSources } from './observe/views/strict.ts';
 import { startProxyPorts } from './push/ports.ts';
@@ -144,7 +145,7 @@ async function openCa({ config, ca, files, opened: { database, cache, pods }, lo
 }
 
 /** Composition root: the only place that chooses adapters and ties rooms together. */
-async function run(config: Config, { leading, advertise }: Leadership, log: Logger): Promise<() => Promise<void>> {
+async function run(config: Config, { leading, advertise }: Leadership, injection: OpenInjection, log: Logger): Promise<() => Promise<void>> {
   const now = Date.now;
   const files = new KeyFiles(config.stateDir, config.kekFile);
   const ca = CaStore.open(files, config.trustDomain, now());
@@ -160,7 +161,7 @@ async function run(config: Config, { leading, advertise }: Leadership, log: Logg
   followChanges({ cache, hub, keys: [jwks, jwt, federation], authority, status, events });
   const acks = new BundleAcks(hub, database);
   const ports = await startProxyPorts({ config, authority, issuance, hub, database, bundle: () => ownBundle(authority, jwt), now, onReport: () => events.publish('telemetry'), log });
-  const api = createApi({ ...sources, store, authority, ca: controller, issuance, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: certificateChain(database), evidenceKey: openEvidenceKey(files), ready: () => true });
+  const api = createApi({ ...sources, store, authority, ca: controller, issuance, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: certificateChain(database), evidenceKey: openEvidenceKey(files), ready: () => injection.unready().length === 0 });
   const http = await listenApi(api, config.host, config.ports.api);
   const jobs = startJobs({ sources, stepper, jwks, federation, rotate: () => acks.keep().then(() => controller.tick()).then(() => jwt.tick()), events, config, log });
   advertise({ api: http.port, join: ports.joinPort, stream: ports.streamPort, bundle: ports.bundlePort });
@@ -190,10 +191,12 @@ async function main(): Promise<void> {
       void stop().then(() => process.exit(0));
     });
   }
+  // Every replica injects: pods must start while none leads.
+  const injection = await openInjection(config, log);
   const leadership = await becomeLeader(config, starting.signal, log);
-  const stopRun = await run(config, leadership, log);
+  const stopRun = await run(config, leadership, injection, log);
   // The lease goes back last: until then the next leader must not begin.
-  stop = () => stopRun().then(() => leadership.release());
+  stop = () => stopRun().then(() => Promise.all([leadership.release(), injection.close()])).then(() => undefined);
 }
 
 try {

@@ -50,7 +50,7 @@ function index({ services }: Snapshot): Known {
       const destination = { namespace, workload: null, service: name, port: port.port };
       const service: Meant = { called: { namespace, name }, destination, port, endpoint: null };
       for (const address of addresses) places.set(formatAddress({ host: canonicalIp(address), port: port.port }), service);
-      for (const endpoint of port.endpoints) {
+      for (const endpoint of port.endpoints.flatMap(byEveryAddress)) {
         const host = canonicalIp(endpoint.address);
         const meant = { ...service, endpoint };
         const key = formatAddress({ host, port: endpoint.port });
@@ -60,4 +60,9 @@ function index({ services }: Snapshot): Known {
     }
   }
   return { places, meshHosts };
+}
+
+/** HBONE is taken at the first address alone; mutual TLS on the port itself at all. */
+function byEveryAddress(endpoint: Endpoint): Endpoint[] {
+  return [endpoint, ...(endpoint.otherAddresses ?? []).map((address) => ({ ...endpoint, address, hbone: null }))];
 }

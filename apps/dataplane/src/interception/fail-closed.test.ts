@@ -27,7 +27,7 @@ async function configure(): Promise<string[]> {
 const call = (port: number) => raw(net.connect(port, '127.0.0.1'), 'GET / HTTP/1.1\r\nhost: a\r\n\r\n');
 
 it('without its rules is unready, says so, and takes in nobody', async () => {
-  addWorkload(entries, 'shop', 'web', { inbound: [{ port: 8080, protocol: 'http', app: '127.0.0.1:8080' }], interception: { ...ports, unknownDestinations: 'Pass' } });
+  addWorkload(entries, 'shop', 'web', { inbound: [{ port: 8080, protocol: 'http', app: '127.0.0.1:8080' }], interception: ports });
   expect(await configure()).toEqual([]);
   await until('the log', () => mesh.logs.some(({ msg }) => String(msg).startsWith('the redirect rules are not in place')));
   expect(proxy.unready()).toContainEqual(expect.stringContaining('redirect rules are not in place'));
@@ -40,7 +40,7 @@ it('without its rules is unready, says so, and takes in nobody', async () => {
 });
 
 it('lets go of its listeners when it is told that nothing is redirected', async () => {
-  addWorkload(entries, 'shop', 'web', { interception: { ...ports, unknownDestinations: 'Pass' } });
+  addWorkload(entries, 'shop', 'web', { interception: ports });
   expect(await configure()).toEqual([]);
   addWorkload(entries, 'shop', 'web', {});
   expect(await configure()).toEqual([]);
@@ -55,8 +55,8 @@ it('lets go of its listeners when it is told that nothing is redirected', async 
 });
 
 it('refuses a configuration that redirects two workloads to it, or to a port that is taken', async () => {
-  addWorkload(entries, 'shop', 'web', { interception: { ...ports, unknownDestinations: 'Pass' } });
-  addWorkload(entries, 'shop', 'other', { interception: { ...ports, unknownDestinations: 'Pass' } });
+  addWorkload(entries, 'shop', 'web', { interception: ports });
+  addWorkload(entries, 'shop', 'other', { interception: ports });
   expect(await configure()).toEqual([expect.stringMatching(/^workload\/shop\/.*one workload of a proxy can be intercepted/)]);
   entries.delete('workload/shop/other');
   const taken = net.createServer().listen(ports.outbound, '127.0.0.1');

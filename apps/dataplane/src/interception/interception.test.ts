@@ -11,7 +11,26 @@ import { type Pod, PodNetwork } from '../../test/pods.ts';
 const PATIENCE_MS = 180_000;
 const MARKER = 'what-nobody-on-the-way-may-read';
 const EXCLUDED = ['--exclude-inbound', '7070', '--exclude-outbound', '53,7071'];
-const interception = { inbound: 15_006, outbound: 15_001, unknownDestinations: 'Pass' } as const;
+const interception = { inbound: 15_006, outbound: 15_001 } as const;
+
+/** Says to whoever asks by which address it is seen. */
+const UDP_ECHO = `
+import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(("::", 5353))
+print("bound", flush=True)
+while True:
+  said, who = s.recvfrom(99)
+  s.sendto(said + b" from " + who[0].removeprefix("::ffff:").encode(), who)
+`;
+const UDP_ASK = `
+import socket, sys
+family, *_, place = socket.getaddrinfo(sys.argv[1], 5353, type=socket.SOCK_DGRAM)[0]
+s = socket.socket(family, socket.SOCK_DGRAM)
+s.settimeout(20)
+s.sendto(b"hello", place)
+print(s.recv(99).decode())
+`;
 
 let pods: PodMesh;
 let a: Pod;
@@ -23,11 +42,16 @@ let app: Said;
 let proxies: Said[];
 
 /** The client serves as well, and calls itself. */
-function addWeb(unknownDestinations: 'Pass' | 'Refuse'): void {
+function addWeb(unknownDestinations?: 'Pass'): void {
   const inbound = [{ port: 8081, protocol: 'http', app: '127.0.0.1:8081' } as const];
   addWorkload(client, 'shop', 'web', { address: a.v4, hbonePort: 15_008, inbound, interception: { ...interception, unknownDestinations } }, { port: 8081 });
   const endpoint = { workload: 'web', address: a.v4, port: 8081, spiffeId: workloadUri('shop', 'web'), hbone: 15_008 };
   client.set('service/shop/web', { type: 'service', value: { namespace: 'shop', name: 'web', addresses: [pods.network.unused(1)], ports: [{ port: 80, protocol: 'http', endpoints: [endpoint] }] } });
+}
+
+function setEgress(entries: Entries, unknownDestinations: 'Pass' | 'Refuse'): void {
+  const mesh = entries.get('mesh');
+  if (mesh?.type === 'mesh') mesh.value.spec.egress = { unknownDestinations };
 }
 
 function addEndpoints(): void {
@@ -49,7 +73,7 @@ async function startAll(): Promise<void> {
   app = await pods.webServer(b, 8080, site);
   for (const [pod, port] of [[a, 8081], [b, 9090], [b, 7070], [c, 8082], [c, 7071]] as const) await pods.webServer(pod, port, site);
   client = baseEntries(pods.mesh.operator.ca.root);
-  addWeb('Pass');
+  addWeb();
   addEndpoints();
   server = baseEntries(pods.mesh.operator.ca.root);
   addWorkload(server, 'pay', 'api', { address: b.v4, hbonePort: 15_008, inbound: [{ port: 8080, protocol: 'http', app: '127.0.0.1:8080' }], interception }, { port: 8080 });
@@ -98,11 +122,17 @@ describe.skipIf(PodNetwork.isSkipped('transparent interception in real network n
     expect(await pods.get(c, `http://${b.v4}:7070/page?in-clear`)).toBe(MARKER);
     await until('the last call on the wire', () => readFileSync(file).includes('/page?in-clear'));
     await stop();
+    const { stdout: packets } = await pods.network.run(b, 'tcpdump', '-nn', '-Z', 'root', '-r', file);
+    // Where HBONE is offered it is what is used, also by whoever asked for the application's port.
+    const heard = [`${b.v4}.15008`, `${b.v4}.8080`, `${b.second}.8080`, `${b.v6}.8080`].map((place) => packets.includes(`> ${place}: `));
+    expect(heard).toEqual([true, false, true, true]);
     const wire = readFileSync(file).toString('latin1');
     expect(wire.split(MARKER)).toHaveLength(2);
     expect(wire.split('GET /page')).toHaveLength(2);
     // RFC 8446 §5.1: application data of TLS 1.3.
     expect(wire.split('\x17\x03\x03').length).toBeGreaterThan(6);
+    // RFC 8446 §4.2.1: in a ServerHello, supported_versions names the one that was chosen.
+    expect(wire).toContain('\x00\x2b\x00\x02\x03\x04');
   });
 
   it('lets policy see the address that was called, and not the one that the rule made of it', async () => {
@@ -134,6 +164,33 @@ describe.skipIf(PodNetwork.isSkipped('transparent interception in real network n
     expect(await flowsOf(b, before.b)).toMatchObject([{ source: { principal: null, ip: c.v4 }, destination: { workload: 'api', port: 8080 }, mtls: 'plaintext', verdict: 'denied', reason: 'plaintext-refused', count: 1 }]);
   });
 
+  it('lets in who has no proxy where that is permitted, and tells them from those who have', async () => {
+    addPeerMode(server, 'pay', 'PERMISSIVE');
+    await pods.configure(b, server);
+    const before = await countedSoFar();
+    for (const place of [`${b.v4}:8080`, `[${b.v6}]:8080`, `${b.v4}:9090`]) expect(await pods.get(c, `http://${place}/page`)).toBe(MARKER);
+    expect(await pods.get(a, `http://${b.v4}:8080/page`)).toBe(MARKER);
+    const flows = await flowsOf(b, before.b);
+    expect(countOf(flows, ({ mtls, verdict, source }) => mtls === 'plaintext' && verdict === 'allowed' && source.principal === null && [c.v4, c.v6].includes(source.ip))).toBe(3);
+    expect(countOf(flows, ({ mtls, source }) => mtls === 'mutual' && source.principal === workloadUri('shop', 'web'))).toBe(1);
+    addPolicy(server, 'pay', 'known', { action: 'ALLOW', rules: [{ from: [{ source: { principals: [workloadUri('shop', 'web').replace('spiffe://', '')] } }] }] });
+    await pods.configure(b, server);
+    for (const host of [b.v4, b.second]) {
+      expect(await pods.get(c, `http://${host}:8080/page`)).toBe('sallyport: access denied\n');
+      expect(await pods.get(a, `http://${host}:8080/page`)).toBe(MARKER);
+    }
+    server.delete('authz/pay/known');
+    addPeerMode(server, 'pay', 'STRICT');
+    await pods.configure(b, server);
+  });
+
+  it('leaves UDP as it is, by both families and between two that are redirected', async () => {
+    await pods.python(b, UDP_ECHO, 'bound');
+    for (const family of ['v4', 'v6'] as const) {
+      expect(await pods.network.run(a, 'python3', '-c', UDP_ASK, b[family])).toEqual({ code: 0, stdout: `hello from ${a[family]}\n`, stderr: '' });
+    }
+  });
+
   it('leaves alone excluded ports, loopback and the workload’s own addresses', async () => {
     const before = await countedSoFar();
     expect(await pods.get(c, `http://${b.v4}:7070/page`)).toBe(MARKER);
@@ -151,12 +208,18 @@ describe.skipIf(PodNetwork.isSkipped('transparent interception in real network n
     const passed = await flowsOf(a, before.a);
     expect(countOf(passed, ({ mtls, verdict, reason }) => mtls === 'plaintext' && verdict === 'allowed' && reason === 'unknown-destination')).toBe(2);
     expect(passed[0]).toMatchObject(unknown);
-    addWeb('Refuse');
+    setEgress(client, 'Refuse');
     await pods.configure(a, client);
     const then = await countedSoFar();
     expect(await pods.get(a, `http://${c.v4}:8082/page`)).toBe('');
     expect(await pods.get(a, `http://${b.v4}:8080/page`)).toBe(MARKER);
     expect((await flowsOf(a, then.a)).find(({ verdict }) => verdict === 'denied')).toMatchObject({ ...unknown, mtls: 'unknown', count: 1 });
+    addWeb('Pass');
+    await pods.configure(a, client);
+    expect(await pods.get(a, `http://${c.v4}:8082/page`)).toBe(MARKER);
+    setEgress(client, 'Pass');
+    addWeb();
+    await pods.configure(a, client);
   });
 
   it('lets a workload call itself by its service, as anybody else', async () => {
@@ -201,13 +264,15 @@ describe.skipIf(PodNetwork.isSkipped('transparent interception in real network n
     expect(await pods.get(c, `http://${b.v4}:7070/page`)).toBe(MARKER);
     // One family without its rules is as bad as both.
     expect(await pods.network.run(b, 'ip6tables', '-t', 'nat', '-F', 'SALLYPORT_INBOUND')).toMatchObject({ code: 0 });
-    await until('b to see it', async () => (await pods.admin(b, 'readyz')).includes('redirect rules are not in place'));
-    expect(proxies[1]?.text).toContain('"lost":["inbound [::1]:15016"]');
+    await until('b to see it', () => proxies[1]?.text.includes('"lost":["inbound [::1]:15016"]'));
+    expect(await pods.admin(b, 'readyz')).toContain('redirect rules are not in place');
   });
 
   it('met no defect in all of this', () => {
     const said = proxies.map(({ text }) => text).join('');
     expect(said).toContain('the redirect rules are in place');
     expect(said).not.toMatch(/defect|Warning/);
+    expect(pods.mesh.operator.attests.toSorted()).toEqual(['a', 'b']);
+    for (const token of pods.mesh.operator.podTokens?.keys() ?? []) expect(said).not.toContain(token);
   });
 });

@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util';
 import { HBONE_PORT, INTERCEPTION_PORTS } from '@sallyport/shared/resources';
+import { parsePortRanges } from '@sallyport/shared/push';
 import { type KernelName, openKernel } from './kernel.ts';
-import { parsePortRanges, type Redirect, rulesProblem } from './rules.ts';
+import { type Redirect, rulesProblem } from './rules.ts';
 
 const USAGE = `sallyport-redirect apply|check|remove [options]
 

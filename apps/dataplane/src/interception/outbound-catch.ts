@@ -55,8 +55,8 @@ export class OutboundCatch {
   }
 }
 
-function passes({ workload }: Caught): boolean {
-  return workload.spec.interception?.unknownDestinations === 'Pass';
+function passes({ workload, snapshot }: Caught): boolean {
+  return (workload.spec.interception?.unknownDestinations ?? snapshot.mesh.egress.unknownDestinations) === 'Pass';
 }
 
 /** Bytes of an `auto` port go as they are: the proxy at the other end tells what they are. */

@@ -1,5 +1,6 @@
+import { parsePortRanges } from '@sallyport/shared/push';
 import { describe, expect, it } from 'vitest';
-import { iptablesJumps, iptablesText, nftRemoval, nftText, parsePortRanges, type Redirect, rulesProblem } from './rules.ts';
+import { iptablesJumps, iptablesText, nftRemoval, nftText, type Redirect, rulesProblem } from './rules.ts';
 
 const redirect: Redirect = {
   proxyUid: 1337, inboundPort: 15_006, outboundPort: 15_001, hbonePort: 15_008,

@@ -1,11 +1,6 @@
 import { createHash } from 'node:crypto';
+import { coversPort, isPort, type PortRange } from '@sallyport/shared/push';
 import { PROBE_INBOUND, PROBE_OUTBOUND } from './ports.ts';
-
-/** Ports from the first to the last, both included. */
-export interface PortRange {
-  readonly from: number;
-  readonly to: number;
-}
 
 /** What is to be led to a proxy, and what is not. The rules are those of Istio's and Linkerd's documents (ADR 0014). */
 export interface Redirect {
@@ -133,26 +128,6 @@ export function iptablesText(redirect: Redirect, jumps: readonly IptablesRule[])
   return `*nat\n${[...chains, ...rules, ...inserted].join('')}COMMIT\n`;
 }
 
-/** Reads `22,9000-9010`. @throws Error naming the part that is neither a port nor a range */
-export function parsePortRanges(text: string): PortRange[] {
-  if (text.trim() === '') return [];
-  const ranges = text.split(',').map((part) => {
-    const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(part.trim());
-    const from = Number(match?.[1]);
-    const to = Number(match?.[2] ?? match?.[1]);
-    if (!isPort(from) || !isPort(to) || from > to) throw new Error(`${JSON.stringify(part)} is neither a port nor a range of ports such as 9000-9010`);
-    return { from, to };
-  });
-  const merged: PortRange[] = [];
-  // nft refuses sets whose parts overlap.
-  for (const range of ranges.sort((a, b) => a.from - b.from)) {
-    const last = merged.at(-1);
-    if (last && range.from <= last.to + 1) merged[merged.length - 1] = { from: last.from, to: Math.max(last.to, range.to) };
-    else merged.push(range);
-  }
-  return merged;
-}
-
 /** What keeps these rules from working; null when nothing does. */
 export function rulesProblem({ proxyUid, inboundPort, outboundPort, hbonePort, excludeInbound, excludeOutbound }: Redirect): string | null {
   if (!Number.isInteger(proxyUid) || proxyUid < 0 || proxyUid > 4_294_967_294) return `${proxyUid} is no user ID`;
@@ -162,15 +137,7 @@ export function rulesProblem({ proxyUid, inboundPort, outboundPort, hbonePort, e
   if (wrong !== undefined) return `${wrong} is no port`;
   const twice = own.find((port, i) => own.indexOf(port) !== i);
   if (twice !== undefined) return `port ${twice} is used twice (${PROBE_INBOUND} and ${PROBE_OUTBOUND} are for the proxy’s own check)`;
-  if (covers(excludeInbound, PROBE_INBOUND)) return `port ${PROBE_INBOUND} may not be excluded: by it the proxy checks that the rules are there`;
-  if (covers(excludeOutbound, PROBE_OUTBOUND)) return `port ${PROBE_OUTBOUND} may not be excluded: by it the proxy checks that the rules are there`;
+  if (coversPort(excludeInbound, PROBE_INBOUND)) return `port ${PROBE_INBOUND} may not be excluded: by it the proxy checks that the rules are there`;
+  if (coversPort(excludeOutbound, PROBE_OUTBOUND)) return `port ${PROBE_OUTBOUND} may not be excluded: by it the proxy checks that the rules are there`;
   return null;
-}
-
-function covers(ranges: readonly PortRange[], port: number): boolean {
-  return ranges.some(({ from, to }) => from <= port && port <= to);
-}
-
-function isPort(port: number): boolean {
-  return Number.isInteger(port) && port >= 1 && port <= 65_535;
 }

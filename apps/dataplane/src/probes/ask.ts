@@ -2,7 +2,6 @@ import http, { type RequestOptions } from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
 import type { AppProbe } from '@sallyport/shared/push';
-import { askHealth } from './grpc-health.ts';
 import type { Outcome } from './outcome.ts';
 
 /** Asks the application what its probe says, as the kubelet would, and not for longer. */
@@ -11,6 +10,8 @@ export async function askApp(probe: AppProbe, host: string): Promise<Outcome> {
   try {
     if (probe.kind === 'http') return await askHttp(probe, host, signal);
     if (probe.kind === 'tcp') return await askTcp(probe.port, host, signal);
+    // Loaded by who has such a probe, and by nobody else: gRPC's library is larger than all the rest.
+    const { askHealth } = await import('./grpc-health.ts');
     return await askHealth(probe, host);
   } catch (error) {
     const why = signal.aborted ? `no answer within ${probe.timeout} s` : ((error as NodeJS.ErrnoException).code ?? 'failed');

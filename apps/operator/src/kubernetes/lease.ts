@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { type KubeClient, KubeError } from './client.ts';
 import { kubeObject } from './list-watch.ts';
+import { microTime } from './micro-time.ts';
 
 export interface LeaseTimes {
   /** For so long after the last renewal others leave the lease alone. */
@@ -86,7 +87,7 @@ export class Lease {
     if (!held) return;
     try {
       const current = await this.#read();
-      if (current?.spec.holderIdentity === this.#options.identity) await this.#put(current, { holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime() });
+      if (current?.spec.holderIdentity === this.#options.identity) await this.#put(current, { holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime(Date.now()) });
     } catch (error) {
       this.#options.trouble(error);
     }
@@ -138,7 +139,7 @@ export class Lease {
   async #write(current: LeaseObject | null): Promise<void> {
     const { identity } = this.#options;
     const mine = current?.spec.holderIdentity === identity;
-    const now = microTime();
+    const now = microTime(Date.now());
     const changed = { holderIdentity: identity, leaseDurationSeconds: Math.ceil(this.#times.leaseMs / 1000), renewTime: now };
     const taken = mine ? {} : { acquireTime: now, leaseTransitions: current === null ? 0 : (current.spec.leaseTransitions ?? 0) + 1 };
     const written = await this.#put(current, { ...changed, ...taken });
@@ -173,11 +174,6 @@ export class Lease {
     const query = method === 'GET' ? {} : { query: { fieldManager: 'sallyport-lease' } };
     return this.#options.client.request({ method, path, ...query, timeoutMs: this.#times.renewMs / 2, tries: 1, ...(body ? { body } : {}) });
   }
-}
-
-/** RFC 3339 with microseconds, as meta/v1 MicroTime demands. */
-function microTime(): string {
-  return new Date().toISOString().replace('Z', '000Z');
 }
 
 function jittered(ms: number): number {

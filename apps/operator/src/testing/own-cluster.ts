@@ -20,10 +20,10 @@ interface OwnCluster {
 }
 
 /** For tests that break the API server, or that run an operator, which writes into every namespace. */
-export async function startOwnCluster(): Promise<OwnCluster> {
+export async function startOwnCluster(options: { readonly serviceAccounts?: boolean } = {}): Promise<OwnCluster> {
   const directory = await mkdtemp(join(tmpdir(), 'sallyport-kube-own-'));
   const assets = inject('kubeAssets');
-  const control = await startCluster(assets, directory);
+  const control = await startCluster(assets, directory, { controllers: false, ...options });
   const kubectl = async (args: readonly string[], input?: unknown): Promise<string> => {
     const running = promisify(execFile)(join(assets, 'kubectl'), ['--kubeconfig', control.kubeconfig, ...args], { maxBuffer: MAX_OUTPUT });
     running.child.stdin?.end(input === undefined ? '' : JSON.stringify(input));

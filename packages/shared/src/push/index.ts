@@ -4,6 +4,7 @@ import { authorizationPolicy, locality, mesh, peerAuthentication, proxyName, req
 import { MAX_KEYS, publicJwk } from './key-set.ts';
 
 export { isDiscovery, KeySetError, keySourceOf, type PublicJwk, readKeySet } from './key-set.ts';
+export * from './port-ranges.ts';
 export * from './sidecar.ts';
 
 /**
@@ -96,6 +97,8 @@ export const jwtResponse = z.strictObject({ token: z.string().max(64 * 1024), ex
 const endpoint = z.strictObject({
   workload: name,
   address: z.string(),
+  /** By which redirected callers reach it too, at its own ports and without HBONE. */
+  otherAddresses: z.array(z.string().max(64)).max(8).optional(),
   port: z.int(),
   /** The SPIFFE ID that must answer; null for a workload outside the mesh, which is called in plaintext. */
   spiffeId: z.string().nullable(),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { HBONE_PORT, INTERCEPTION_PORTS } from '../resources/index.ts';
 
 /**
  * The contract between the injector, which writes proxies into pods, and those proxies. All names of it that stand in
@@ -35,6 +36,10 @@ export const PROXY_UID = 1337;
 export const ADMIN_PORT = 15_000;
 /** Port of the proxy at which the kubelet finds the probes of the pod: Istio's. The redirect rules leave it alone. */
 export const PROBE_PORT = 15_021;
+/** What the proxy calls on loopback, where nobody listens, to learn whether the redirect rules are there. */
+export const RULES_CHECK_PORTS = { inbound: 15_016, outbound: 15_011 } as const;
+/** Ports of a pod that its proxy has. */
+export const PROXY_PORTS: readonly number[] = [ADMIN_PORT, PROBE_PORT, HBONE_PORT, ...Object.values(INTERCEPTION_PORTS), ...Object.values(RULES_CHECK_PORTS)];
 
 const port = z.int().min(1).max(65_535);
 /** Seconds, as Kubernetes has them. */

@@ -4,7 +4,7 @@ import { authorizationPolicySpec } from './authorization-policy.ts';
 import { atMost, checked } from './checks.ts';
 import { ipAddress, PORT_PATTERN, portText } from './match.ts';
 import { federatedTrustDomainSpec } from './federated-trust-domain.ts';
-import { meshSpec } from './mesh-spec.ts';
+import { meshSpec, unknownDestinations } from './mesh-spec.ts';
 import { API_VERSION, dnsLabel, dnsSubdomain, objectMeta, port, proxyName, selectorLabels, status, workloadSelector } from './meta.ts';
 import { requestAuthenticationSpec } from './request-authentication.ts';
 import { trafficPolicySpec } from './traffic-policy.ts';
@@ -36,8 +36,7 @@ export const INTERCEPTION_PORTS = { inbound: 15_006, outbound: 15_001 } as const
 const interception = z.strictObject({
   inbound: port.default(INTERCEPTION_PORTS.inbound).describe('Port of the proxy to which connections of peers are redirected.'),
   outbound: port.default(INTERCEPTION_PORTS.outbound).describe('Port of the proxy, on loopback, to which the workload’s own connections are redirected.'),
-  unknownDestinations: z.enum(['Pass', 'Refuse']).default('Pass')
-    .describe('What becomes of connections to addresses that the mesh does not know. `Pass`: they go there as they are, and are counted as `unknown-destination`. `Refuse`: they are closed.'),
+  unknownDestinations: unknownDestinations.optional().describe('What becomes of its connections to addresses that the mesh does not know, where that is not what the Mesh says in `egress`.'),
 }).describe('The workload’s connections are redirected to its proxy by rules in its network namespace (`sallyport-redirect`), where it is alone. `inbound` then says what ports speak, and the proxy listens on none of them itself; ports that it does not name are served as `auto`. Without the rules nothing is accepted.');
 
 /** A user or group ID; 65534 stands for those that the kernel cannot name. */
@@ -47,6 +46,7 @@ export const workloadSpec = checked(z.strictObject({
   serviceAccount: dnsSubdomain.describe('Service account of the workload: the last part of its identity.'),
   proxy: proxyName.optional().describe('Name of the proxy that serves this workload. Absent: known, but outside the mesh.'),
   address: ipAddress.describe('The address at which peers reach it.'),
+  otherAddresses: z.array(ipAddress).max(8).optional().describe('Further addresses of its network namespace, such as that of the other IP family: workloads that are redirected reach it by these too.'),
   locality: locality.optional(),
   inbound: z
     .array(z.strictObject({
@@ -108,11 +108,10 @@ export const serviceSpec = z.strictObject({
     .min(1)
     .max(64)
     .describe('Ports of the service.'),
-  addresses: z.array(ipAddress).max(16).optional().describe('Addresses of the service itself, such as cluster IPs: where interception is, calls to them are calls to the service.'),
+  addresses: z.array(ipAddress).max(16).optional().describe('Addresses of the service itself (cluster IPs): workloads that are redirected reach it by these.'),
   endpoints: z
     .array(z.strictObject({
       workload: dnsLabel.describe('Name of a workload of its namespace.'),
-      address: ipAddress.optional().describe('Another address of the workload; absent: its own.'),
       ports: z.array(z.strictObject({ port: port.describe('Port of the service.'), targetPort: port.describe('Port of the workload.') })).max(64).describe('Ports that it serves.'),
     }))
     .max(5_000)

@@ -120,6 +120,8 @@ const certificateAuthority = checked(
   },
 );
 
+export const unknownDestinations = z.enum(['Pass', 'Refuse']);
+
 export const meshSpec = z.strictObject({
   trustDomain: trustDomainName.describe('SPIFFE trust domain of the mesh’s identities.'),
   trustDomainAliases: z.array(trustDomainName).max(32).optional().describe('Other names of the trust domain; policies that name one of them mean all. For migration.'),
@@ -140,6 +142,13 @@ export const meshSpec = z.strictObject({
     .describe('How the operator fetches the keys of token issuers.'),
   certificates: certificates.prefault({}).describe('Lifetimes of certificates, from the workload’s up to the root. Shorter ones take effect at once.'),
   ca: certificateAuthority.prefault({ selfSigned: {} }).describe('Where the CA that issues workloads’ certificates is anchored: exactly one kind. Another one is reached by a root rotation, without a gap.'),
+  egress: z
+    .strictObject({
+      unknownDestinations: unknownDestinations.default('Pass')
+        .describe('What becomes of connections to addresses that the mesh does not know, of workloads that are redirected. `Pass`: they go there as they are, and are counted as `unknown-destination` and plaintext. `Refuse`: they are closed.'),
+    })
+    .prefault({})
+    .describe('Where workloads may go that is not of the mesh.'),
   denylist: z
     .strictObject({
       serials: z.array(z.string().min(1).max(40).regex(/^[0-9a-f]+$/, 'must be a serial number in lower-case hexadecimal')).max(1000).default([]).describe('Serial numbers of certificates, in lower-case hexadecimal.'),

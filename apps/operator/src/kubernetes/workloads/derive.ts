@@ -36,6 +36,7 @@ export function deriveNamespace(content: NamespaceContent): { readonly workloads
 function workloadOf(pod: Pod, services: readonly KubeService[], namespace: Namespace | null): Workload {
   const sidecar = hasSidecar(pod) && !pod.spec.hostNetwork;
   const owner = ownerOf(pod);
+  const [address = '', ...otherAddresses] = addressesOf(pod);
   const annotations = {
     [DERIVED_ANNOTATION.from]: `Pod/${pod.metadata.name}`,
     ...(owner === null ? {} : { [DERIVED_ANNOTATION.owner]: owner }),
@@ -48,10 +49,11 @@ function workloadOf(pod: Pod, services: readonly KubeService[], namespace: Names
     metadata: { ...metadataOf(pod, workloadNameOf(pod.metadata.name)), annotations },
     spec: {
       serviceAccount: pod.spec.serviceAccountName,
-      address: addressesOf(pod)[0] ?? '',
+      address,
+      ...(otherAddresses.length === 0 ? {} : { otherAddresses }),
       inbound: portsOf(pod, services),
       outbound: [],
-      ...(sidecar ? { proxy: podProxyName({ pod: pod.metadata.name, namespace: pod.metadata.namespace }), interception: { ...INTERCEPTION_PORTS, unknownDestinations: 'Pass' } } : {}),
+      ...(sidecar ? { proxy: podProxyName({ pod: pod.metadata.name, namespace: pod.metadata.namespace }), interception: { ...INTERCEPTION_PORTS } } : {}),
     },
   };
 }
