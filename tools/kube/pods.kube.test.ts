@@ -2,9 +2,9 @@ import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync, chmodSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { GraphView } from '@sallyport/shared/api';
-import { INJECTION_ENABLED, INJECTION_LABEL } from '@sallyport/shared/push';
+import { INJECTION_ENABLED, INJECTION_LABEL, PROXY_UID } from '@sallyport/shared/push';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Pod, PodNetwork, PROXY_UID } from '../../apps/dataplane/test/pods.ts';
+import { type Pod, PodNetwork } from '../../apps/dataplane/test/pods.ts';
 import { connectCluster } from '../../apps/operator/src/kubernetes/connect.ts';
 import { ClusterPods, type TestPod } from '../../apps/operator/src/testing/cluster-pods.ts';
 import { startOperator, type TestOperator } from '../../apps/operator/src/testing/operator.ts';

@@ -19,7 +19,7 @@ export function serviceConfig(service: Service, workloads: readonly Workload[], 
   return {
     namespace,
     name,
-    ...(addresses === undefined || addresses.length === 0 ? {} : { addresses: [...addresses] }),
+    ...(addresses === undefined ? {} : { addresses: [...addresses] }),
     ports: ports.map((port) => ({
       port: port.port,
       protocol: port.protocol,
@@ -51,12 +51,9 @@ function named(workloads: readonly Workload[]): ReadonlyMap<string, Workload> {
 }
 
 /** None for a workload that is not known, or that serves no such port. */
-function writtenEndpoint({ address, ports }: WrittenEndpoint, port: number, workload: Workload | undefined, trustDomain: string): Endpoint[] {
+function writtenEndpoint({ ports }: WrittenEndpoint, port: number, workload: Workload | undefined, trustDomain: string): Endpoint[] {
   const target = ports.find((one) => one.port === port)?.targetPort;
-  if (workload === undefined || target === undefined) return [];
-  const endpoint = endpointOf(workload, target, trustDomain);
-  // HBONE is taken at a workload's own address alone.
-  return [address === undefined ? endpoint : { ...endpoint, address, hbone: null }];
+  return workload === undefined || target === undefined ? [] : [endpointOf(workload, target, trustDomain)];
 }
 
 function endpointOf(workload: Workload, port: number, trustDomain: string): Endpoint {
@@ -64,7 +61,7 @@ function endpointOf(workload: Workload, port: number, trustDomain: string): Endp
   return {
     workload: workload.metadata.name,
     address,
-    ...(otherAddresses === undefined || otherAddresses.length === 0 ? {} : { otherAddresses: [...otherAddresses] }),
+    ...(otherAddresses === undefined ? {} : { otherAddresses: [...otherAddresses] }),
     port,
     spiffeId: proxy === undefined && spiffeId === undefined ? null : spiffeIdOf(workload, trustDomain),
     ...(locality === undefined ? {} : { locality }),

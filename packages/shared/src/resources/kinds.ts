@@ -108,11 +108,10 @@ export const serviceSpec = z.strictObject({
     .min(1)
     .max(64)
     .describe('Ports of the service.'),
-  addresses: z.array(ipAddress).max(16).optional().describe('Addresses of the service itself, such as cluster IPs: where interception is, calls to them are calls to the service.'),
+  addresses: z.array(ipAddress).max(16).optional().describe('Addresses of the service itself (cluster IPs): workloads that are redirected reach it by these.'),
   endpoints: z
     .array(z.strictObject({
       workload: dnsLabel.describe('Name of a workload of its namespace.'),
-      address: ipAddress.optional().describe('Another address of the workload; absent: its own.'),
       ports: z.array(z.strictObject({ port: port.describe('Port of the service.'), targetPort: port.describe('Port of the workload.') })).max(64).describe('Ports that it serves.'),
     }))
     .max(5_000)

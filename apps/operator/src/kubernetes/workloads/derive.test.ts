@@ -35,7 +35,7 @@ function derive(content: Partial<Parameters<typeof deriveNamespace>[0]>): { work
   const { workloads, services } = deriveNamespace({ namespace: namespace(), pods: [], services: [], slices: [], ...content });
   return { workloads: workloads.map((one) => workloadSchema.parse(one)), services: services.map((one) => serviceSchema.parse(one)) };
 }
-const endpoints = (content: Parameters<typeof derive>[0]) => derive(content).services[0]?.spec.endpoints?.map(({ workload, address, ports }) => `${workload}${address === undefined ? '' : `@${address}`}:${ports.map(({ port, targetPort }) => `${port}>${targetPort}`).join(',')}`);
+const endpoints = (content: Parameters<typeof derive>[0]) => derive(content).services[0]?.spec.endpoints?.map(({ workload, ports }) => `${workload}:${ports.map(({ port, targetPort }) => `${port}>${targetPort}`).join(',')}`);
 const outside = (text: PodText, labels?: object) => derive({ pods: [pod(text)], namespace: namespace(labels) }).workloads[0]?.metadata.annotations?.[DERIVED_ANNOTATION.outside];
 
 describe('a pod', () => {
@@ -105,12 +105,11 @@ describe('a service', () => {
     expect(endpoints({ pods: [starts], services: [service({ publishNotReadyAddresses: true })] })).toEqual(['starts:80>8080']);
   });
 
-  it('without an address of its own leads to its pods by either family', () => {
+  it('has the addresses that it has, and its pods theirs, of either family', () => {
     const both = pod({ status: { podIPs: [{ ip: '10.1.0.1' }, { ip: 'fd00::1' }] } });
-    expect(derive({ pods: [both] }).workloads[0]?.spec).toMatchObject({ address: '10.1.0.1', otherAddresses: ['fd00::1'] });
-    expect(endpoints({ pods: [both], services: [service({ clusterIPs: ['None'] })] })).toEqual(['web-1:80>8080', 'web-1@fd00::1:80>8080']);
-    expect(endpoints({ pods: [both], services: [service({ clusterIPs: ['10.0.0.1', 'fd00:1::1'] })] })).toEqual(['web-1:80>8080']);
-    expect(derive({ services: [service({ clusterIPs: ['None'] })] }).services[0]?.spec.addresses).toEqual([]);
+    const { workloads, services } = derive({ pods: [both], services: [service({ clusterIPs: ['10.0.0.1', 'fd00:1::1'] }), service({ clusterIPs: ['None'] }, 'headless')] });
+    expect(workloads[0]?.spec).toMatchObject({ address: '10.1.0.1', otherAddresses: ['fd00::1'] });
+    expect(services.map(({ spec }) => [spec.addresses, spec.endpoints?.length])).toEqual([[['10.0.0.1', 'fd00:1::1'], 1], [[], 1]]);
   });
 
   it('without a selector leads where its slices say, and is left alone when some of that is no pod', () => {

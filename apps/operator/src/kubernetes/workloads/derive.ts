@@ -35,8 +35,8 @@ export function deriveNamespace(content: NamespaceContent): { readonly workloads
 
 function workloadOf(pod: Pod, services: readonly KubeService[], namespace: Namespace | null): Workload {
   const sidecar = hasSidecar(pod) && !pod.spec.hostNetwork;
-  const [address = '', ...otherAddresses] = addressesOf(pod);
   const owner = ownerOf(pod);
+  const [address = '', ...otherAddresses] = addressesOf(pod);
   const annotations = {
     [DERIVED_ANNOTATION.from]: `Pod/${pod.metadata.name}`,
     ...(owner === null ? {} : { [DERIVED_ANNOTATION.owner]: owner }),
@@ -53,7 +53,7 @@ function workloadOf(pod: Pod, services: readonly KubeService[], namespace: Names
       ...(otherAddresses.length === 0 ? {} : { otherAddresses }),
       inbound: portsOf(pod, services),
       outbound: [],
-      ...(sidecar ? { proxy: podProxyName({ pod: pod.metadata.name, namespace: pod.metadata.namespace }), interception: INTERCEPTION_PORTS } : {}),
+      ...(sidecar ? { proxy: podProxyName({ pod: pod.metadata.name, namespace: pod.metadata.namespace }), interception: { ...INTERCEPTION_PORTS } } : {}),
     },
   };
 }

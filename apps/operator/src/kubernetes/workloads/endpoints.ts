@@ -48,16 +48,14 @@ function serving({ spec }: KubeService, pods: readonly Pod[]): readonly Pod[] {
   return ready.length > 0 ? ready : able;
 }
 
-/** Callers of a headless service choose an address themselves, of either family. */
+/** None when the pod serves none of its ports. */
 function endpointsAt(service: KubeService, pod: Pod): ServiceEndpoint[] {
   const ports = tcpPortsOf(service).flatMap((port) => {
     const targetPort = targetPortOf(port, pod);
     return targetPort === undefined ? [] : [{ port: port.port, targetPort }];
   });
   if (ports.length === 0) return [];
-  const workload = workloadNameOf(pod.metadata.name);
-  const others = isHeadless(service) ? addressesOf(pod).slice(1) : [];
-  return [{ workload, ports }, ...others.map((address) => ({ workload, address, ports }))];
+  return [{ workload: workloadNameOf(pod.metadata.name), ports }];
 }
 
 function written(service: KubeService, { pods, slices }: Surroundings): ServiceEndpoint[] | null {
@@ -74,8 +72,4 @@ function written(service: KubeService, { pods, slices }: Surroundings): ServiceE
     return { workload: workloadNameOf(pod.metadata.name), ports: leads };
   });
   return found.includes(null) ? null : found.filter((endpoint) => endpoint !== null);
-}
-
-function isHeadless({ spec }: KubeService): boolean {
-  return spec.clusterIPs.includes('None');
 }

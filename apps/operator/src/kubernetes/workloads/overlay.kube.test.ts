@@ -16,7 +16,7 @@ interface Opened {
   readonly pods: ClusterPods;
   readonly workloads: ClusterWorkloads;
   readonly store: OverlayStore;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 const WRITTEN: Workload = { apiVersion: 'sallyport.dev/v1alpha1', kind: 'Workload', metadata: { name: 'web-2', namespace: 'shop' }, spec: { serviceAccount: 'thief', address: '10.9.9.9', inbound: [], outbound: [] } };
