@@ -19,12 +19,12 @@ export const COMPLETE: readonly { readonly kind: Kind; readonly name: string; re
   } },
   { kind: 'Mesh', name: 'a mesh under cert-manager', spec: { trustDomain: 'td', ca: { certManager: { namespace: 'a', issuerRef: { name: 'a', kind: 'Issuer', group: 'cert-manager.io' } } } } },
   { kind: 'Workload', name: 'a workload with everything', spec: {
-    serviceAccount: 'a', address: '10.0.0.1', proxy: 'p', hbonePort: 0, inbound: [{ port: 80, protocol: 'http', app: '127.0.0.1:80' }],
+    serviceAccount: 'a', address: '10.0.0.1', otherAddresses: ['fd00::2'], proxy: 'p', hbonePort: 0, inbound: [{ port: 80, protocol: 'http', app: '127.0.0.1:80' }],
     outbound: [{ protocol: 'tcp', listen: 'unix:/run/a', service: 'a', namespace: 'b', port: 80 }], workloadApi: { uids: [1000], gids: [1000] },
   } },
   { kind: 'Workload', name: 'a workload with redirected connections', spec: { serviceAccount: 'a', address: 'fd00::1', proxy: 'p.shop', interception: { inbound: 15006, outbound: 15001, unknownDestinations: 'Refuse' } } },
   { kind: 'Workload', name: 'a workload of others', spec: { serviceAccount: 'a', address: '10.0.0.1', spiffeId: 'spiffe://other.test/a' } },
-  { kind: 'Service', name: 'a service with everything', spec: { selector: { app: 'a' }, ports: [{ name: 'http', port: 80, targetPort: 8080, protocol: 'grpc' }] } },
+  { kind: 'Service', name: 'a service with everything', spec: { selector: { app: 'a' }, ports: [{ name: 'http', port: 80, targetPort: 8080, protocol: 'grpc' }], addresses: ['10.0.0.7'], endpoints: [{ workload: 'a-1', ports: [{ port: 80, targetPort: 8080 }] }] } },
   { kind: 'AuthorizationPolicy', name: 'a policy for labels', spec: {
     selector, enforcement: 'DryRun', rules: [{
       from: [{ source: { ...both('ipBlocks', ['10.0.0.0/8']), ...both('remoteIpBlocks', ['::1']) } }],

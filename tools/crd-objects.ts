@@ -154,6 +154,8 @@ const OTHERS: readonly SampleObject[] = [
   { name: 'a service', kind: 'Service', spec: { selector: { app: 'a' }, ports: [{ port: 80 }] }, ...both('takes') },
   { name: 'a service without ports', kind: 'Service', spec: { selector: {}, ports: [] }, ...both('refuses') },
   { name: 'a workload', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', outbound: [{ protocol: 'http', listen: '127.0.0.1:80' }] }, ...both('takes') },
+  { name: 'a port that the proxy has itself, without the application’s', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', proxy: 'p', inbound: [{ port: 1, protocol: 'http' }] }, ...both('refuses') },
+  { name: 'a redirected port, without the application’s', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', proxy: 'p', interception: {}, inbound: [{ port: 1, protocol: 'http' }] }, ...both('takes') },
   { name: 'a workload at IPv6', kind: 'Workload', spec: { serviceAccount: 'a', address: 'fd00::1' }, ...both('takes') },
   { name: 'a workload in a zone', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', locality: { region: 'north', zone: 'north-1' } }, ...both('takes') },
   { name: 'a workload in a zone of nowhere', kind: 'Workload', spec: { serviceAccount: 'a', address: '10.0.0.1', locality: { zone: 'north-1' } }, ...both('refuses') },
