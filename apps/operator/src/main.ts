@@ -9,6 +9,7 @@ import { openEvidenceKey } from './ca/evidence-key.ts';
 import { Issuance } from './ca/issuance.ts';
 import { JwtIssuer } from './ca/jwt.ts';
 import { KeyFiles } from './ca/key-files.ts';
+import { publishedRoots } from './ca/published-roots.ts';
 import type { TakenStep } from './ca/rotation.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
 import { reconcileDetections } from './controllers/signals.ts';
@@ -146,7 +147,7 @@ async function openCa({ config, ca, files, database, cache, log }: { config: Con
 }
 
 /** Composition root: the only place that chooses adapters and ties rooms together. */
-async function run(config: Config, { leading, advertise }: Leadership, log: Logger): Promise<() => Promise<void>> {
+async function run(config: Config, { leading, advertise }: Leadership, ready: () => boolean, log: Logger): Promise<() => Promise<void>> {
   const now = Date.now;
   const files = new KeyFiles(config.stateDir, config.kekFile);
   const ca = CaStore.open(files, config.trustDomain, now());
@@ -162,15 +163,14 @@ async function run(config: Config, { leading, advertise }: Leadership, log: Logg
   followChanges({ cache, hub, keys: [jwks, jwt, federation], authority, status, events });
   const acks = new BundleAcks(hub, database);
   const ports = await startProxyPorts({ config, authority, issuance, hub, database, bundle: () => ownBundle(authority, jwt), now, onReport: () => events.publish('telemetry'), log });
-  const injection = await openInjection(config, () => authority.roots(), log);
-  const api = createApi({ ...sources, store, authority, ca: controller, issuance, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: certificateChain(database), evidenceKey: openEvidenceKey(files), ready: () => injection.unready().length === 0 });
+  const api = createApi({ ...sources, store, authority, ca: controller, issuance, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: certificateChain(database), evidenceKey: openEvidenceKey(files), ready });
   const http = await listenApi(api, config.host, config.ports.api);
   const jobs = startJobs({ sources, stepper, jwks, federation, rotate: () => acks.keep().then(() => controller.tick()).then(() => jwt.tick()), events, config, log });
   advertise({ api: http.port, join: ports.joinPort, stream: ports.streamPort, bundle: ports.bundlePort });
   log.info({ api: http.port, join: ports.joinPort, stream: ports.streamPort, bundle: ports.bundlePort, trustDomain: config.trustDomain }, 'operator ready');
   return async () => {
     await Promise.all([...jobs.map((stop) => stop()), jwks.close(), federation.close()]);
-    await Promise.all([http.close(), ports.close(), injection.close()]);
+    await Promise.all([http.close(), ports.close()]);
     status.close();
     hub.close();
     controller.close();
@@ -193,10 +193,16 @@ async function main(): Promise<void> {
       void stop().then(() => process.exit(0));
     });
   }
-  const leadership = await becomeLeader(config, starting.signal, log);
-  const stopRun = await run(config, leadership, log);
-  // The lease goes back last: until then the next leader must not begin.
-  stop = () => stopRun().then(() => leadership.release());
+  // Every replica gives pods their proxies: the API server asks any of them.
+  const injection = await openInjection(config, () => publishedRoots(config.stateDir), log);
+  const ready = () => injection.unready().length === 0;
+  const leadership = await becomeLeader(config, ready, starting.signal, log);
+  const stopRun = await run(config, leadership, ready, log);
+  stop = async () => {
+    await Promise.all([stopRun(), injection.close()]);
+    // Last: until then the next leader must not begin.
+    await leadership.release();
+  };
 }
 
 try {
