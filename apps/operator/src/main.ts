@@ -9,7 +9,6 @@ import { openEvidenceKey } from './ca/evidence-key.ts';
 import { Issuance } from './ca/issuance.ts';
 import { JwtIssuer } from './ca/jwt.ts';
 import { KeyFiles } from './ca/key-files.ts';
-import { publishedRoots } from './ca/published-roots.ts';
 import type { TakenStep } from './ca/rotation.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
 import { reconcileDetections } from './controllers/signals.ts';
@@ -194,7 +193,7 @@ async function main(): Promise<void> {
     });
   }
   // Every replica gives pods their proxies: the API server asks any of them.
-  const injection = await openInjection(config, () => publishedRoots(config.stateDir), log);
+  const injection = await openInjection(config, log);
   const ready = () => injection.unready().length === 0;
   const leadership = await becomeLeader(config, ready, starting.signal, log);
   const stopRun = await run(config, leadership, ready, log);

@@ -4,7 +4,6 @@ import { z } from 'zod';
 import { emptyDocument, keyName } from './ca-entries.ts';
 import { KeyStoreError } from './key-encryption.ts';
 import type { KeyFiles, KeyPair } from './key-files.ts';
-import { BUNDLE_FILE } from './published-roots.ts';
 import { migrateFirstLayout, removeFirstLayout } from './first-layout.ts';
 
 const FILE = 'ca.json';
@@ -94,8 +93,9 @@ export class CaStore {
     this.files.write(FILE, this.#written);
   }
 
+  /** The bundle as a file: what a new proxy is given to know the operator by. */
   #publish(): void {
-    this.files.write(BUNDLE_FILE, bundleOf(this.#document).map((entry) => entry.pem).join(''), 0o644);
+    this.files.write('bundle.pem', bundleOf(this.#document).map((entry) => entry.pem).join(''), 0o644);
   }
 }
 

@@ -93,6 +93,11 @@ export class InjectedCluster {
     this.injection = await startInjection(optionsOf(this.#cluster.kubeconfig, { ...this.#more, port: this.injection.port }));
   }
 
+  /** Another injector beside the first, as another replica's. Whoever asks for it closes it. */
+  replica(): Promise<Injection> {
+    return startInjection(optionsOf(this.#cluster.kubeconfig, this.#more));
+  }
+
   async stop(): Promise<void> {
     await this.injection.close();
     await this.#cluster.stop();

@@ -1,5 +1,6 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { z } from 'zod';
 import { placeholderIdentity } from '../../ca/operator-identity.ts';
 import type { Config } from '../../config.ts';
 import { repeat } from '../../schedule.ts';
@@ -7,6 +8,7 @@ import type { KubeClient } from '../client.ts';
 import { connectCluster } from '../connect.ts';
 import { CaSecret } from './ca-secret.ts';
 import type { InjectionConfig } from './config.ts';
+import { hasNativeSidecars } from './native.ts';
 import { answerReview, type Answered } from './review.ts';
 import { startWebhookServer, type WebhookServer } from './server.ts';
 import { issueServing, signing, WEBHOOK_CA_POLICY, type WebhookAuthority, type WebhookCaPolicy } from './webhook-ca.ts';
@@ -16,9 +18,6 @@ const CHECK_MS = 5_000;
 const VERSION = '0.1.0';
 /** Namespaces whose pods must start without us. */
 const SYSTEM = ['kube-system', 'kube-public', 'kube-node-lease'];
-/** KEP-753: on by default from 1.29 on. */
-const NATIVE_SINCE = { major: 1, minor: 29 };
-const serverVersion = z.looseObject({ major: z.string().regex(/^\d+/), minor: z.string().regex(/^\d+/) });
 
 export interface InjectionOptions {
   readonly client: KubeClient;
@@ -58,6 +57,8 @@ export async function startInjection(options: InjectionOptions): Promise<Injecti
   // Nobody trusts it: until there is a real one, reviews fail as if we were not there.
   const { identity } = await placeholderIdentity(now());
   const server = await startWebhookServer({ host, port, pair: identity, answer: (review) => injector.answer(review), log });
+  // Whoever sees this replica as ready finds a webhook that is trusted, if that can be.
+  await injector.tick(server).catch((error: unknown) => log.warn({ error: error instanceof Error ? error.message : 'unknown' }, 'injector not ready yet; it tries again'));
   const stop = repeat('injector', checkMs, () => injector.tick(server), log);
   log.info({ port: server.port }, 'injector serves');
   return {
@@ -70,14 +71,25 @@ export async function startInjection(options: InjectionOptions): Promise<Injecti
   };
 }
 
-/** The injector of this operator: none without Kubernetes, or without an image of the proxy. */
-export async function openInjection({ kubernetes, trustDomain, host }: Config, roots: () => readonly string[], log: Logger): Promise<Omit<Injection, 'port'>> {
+/** The injector of this process, or none. */
+export type OpenInjection = Omit<Injection, 'port'>;
+
+/**
+ * The injector of this replica: none without Kubernetes, or without an image of the proxy. It does not wait for this replica to
+ * lead, so it takes the operator's roots from the file beside the CA's keys, which the leader keeps.
+ */
+export async function openInjection({ kubernetes, trustDomain, host, stateDir }: Config, log: Logger): Promise<OpenInjection> {
   const none = { unready: () => [], close: () => Promise.resolve() };
   if (kubernetes === null) return none;
   const { kubeconfig, namespace, webhookPort: port, injection: config } = kubernetes;
+  const roots = () => rootsIn(join(stateDir, 'bundle.pem'));
   if (config !== null) return await startInjection({ client: connectCluster(kubeconfig), config, namespace, trustDomain, host, port, roots, now: Date.now, log });
   log.warn('SALLYPORT_PROXY_IMAGE is not set: no pod gets a proxy');
   return none;
+}
+
+function rootsIn(file: string): string[] {
+  return existsSync(file) ? (readFileSync(file, 'utf8').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []) : [];
 }
 
 class Injector {
@@ -115,7 +127,8 @@ class Injector {
   async tick(server: WebhookServer): Promise<void> {
     try {
       const { client, config, now, log } = this.#options;
-      this.#native = await hasNativeSidecars(client);
+      // Asked each time, because clusters are upgraded under a running operator.
+      this.#native = hasNativeSidecars(await client.request({ method: 'GET', path: '/version' }));
       const authorities = await this.#secret.read(now());
       const changed = await keepCaBundle(client, config.webhookName, authorities.map(({ certificate }) => certificate));
       if (changed) log.info({ authorities: authorities.length }, 'the API server was told whom to trust as the injector');
@@ -136,11 +149,4 @@ class Injector {
     this.#serving = { authority: authority.certificate, ...times };
     log.info({ renewAt: new Date(times.renewAt).toISOString() }, 'injector has a new certificate');
   }
-}
-
-/** `/version`: asked each time, because clusters are upgraded under a running operator. Some write `29+`. */
-async function hasNativeSidecars(client: KubeClient): Promise<boolean> {
-  const { major, minor } = serverVersion.parse(await client.request({ method: 'GET', path: '/version' }));
-  const [one, two] = [Number.parseInt(major, 10), Number.parseInt(minor, 10)];
-  return one > NATIVE_SINCE.major || (one === NATIVE_SINCE.major && two >= NATIVE_SINCE.minor);
 }
