@@ -28,8 +28,7 @@ import { startProxyPorts } from './push/ports.ts';
 import { PushHub } from './push/hub.ts';
 import type { World } from './push/snapshot.ts';
 import type { ResourceCache } from './store/cache.ts';
-import { openStore } from './store/open.ts';
-import type { Database } from './store/postgres/client.ts';
+import { type OpenStore, openStore } from './store/open.ts';
 import type { SpiffeBundle } from '@sallyport/shared/pki';
 import { durationMs, type Workload } from '@sallyport/shared/resources';
 import { repeat } from './schedule.ts';
@@ -124,7 +123,7 @@ function followChanges({ cache, hub, keys, authority, status, events }: { cache:
 }
 
 /** The CA with its first root, its succession, and what issues from it. */
-async function openCa({ config, ca, files, database, cache, log }: { config: Config; ca: CaStore; files: KeyFiles; database: Database; cache: ResourceCache; log: Logger }) {
+async function openCa({ config, ca, files, opened: { database, cache, pods }, log }: { config: Config; ca: CaStore; files: KeyFiles; opened: OpenStore; log: Logger }) {
   const now = Date.now;
   const { trustDomain } = config;
   const mesh = () => meshOf(cache, trustDomain).spec;
@@ -141,7 +140,7 @@ async function openCa({ config, ca, files, database, cache, log }: { config: Con
   const jwt = await JwtIssuer.open(files, now);
   const lifetime = () => durationMs(mesh().certificates.leafLifetime);
   const workload = (namespace: string, name: string) => findWorkload(cache, namespace, name);
-  const issuance = new Issuance({ authority, database, ledger, workload, trustDomain, lifetime, withheld: () => controller.withheld, jwt, pods: null, now });
+  const issuance = new Issuance({ authority, database, ledger, workload, trustDomain, lifetime, withheld: () => controller.withheld, jwt, pods, now });
   return { authority, controller, issuance, jwt };
 }
 
@@ -152,7 +151,7 @@ async function run(config: Config, { leading, advertise }: Leadership, ready: ()
   const ca = CaStore.open(files, config.trustDomain, now());
   const opened = await openStore(config, leading, log);
   const { database, store, cache } = opened;
-  const { authority, controller, issuance, jwt } = await openCa({ config, ca, files, database, cache, log });
+  const { authority, controller, issuance, jwt } = await openCa({ config, ca, files, opened, log });
   const { jwks, federation } = await startFetching(config, { cache, database, now, random: Math.random, log });
   const hub = new PushHub({ world: worldReader(config, cache, { authority, jwks, jwt, federation }), proxies: () => servingProxies(cache), now });
   const events = new Events();

@@ -170,7 +170,7 @@ export class Listeners {
   #inboundTarget({ workload, use, entry }: Wanted): InboundTarget {
     const spec = workload.spec.inbound[use.index];
     if (!spec) throw new Error(`${entry} has no inbound ${use.index}`);
-    const target = { workload, port: spec.port, protocol: spec.protocol, app: parseAddress(spec.app), credentials: this.#options.credentialsOf(workload) };
+    const target = { workload, port: spec.port, protocol: spec.protocol, app: spec.app === undefined ? { host: workload.spec.address, port: spec.port } : parseAddress(spec.app), credentials: this.#options.credentialsOf(workload) };
     return workload.spec.interception ? { ...target, guarded: () => !this.#interceptors.broken } : target;
   }
 

@@ -5,7 +5,7 @@ import { atMost, checked } from './checks.ts';
 import { ipAddress, PORT_PATTERN, portText } from './match.ts';
 import { federatedTrustDomainSpec } from './federated-trust-domain.ts';
 import { meshSpec, unknownDestinations } from './mesh-spec.ts';
-import { API_VERSION, dnsLabel, objectMeta, port, proxyName, selectorLabels, status, workloadSelector } from './meta.ts';
+import { API_VERSION, dnsLabel, dnsSubdomain, objectMeta, port, proxyName, selectorLabels, status, workloadSelector } from './meta.ts';
 import { requestAuthenticationSpec } from './request-authentication.ts';
 import { trafficPolicySpec } from './traffic-policy.ts';
 
@@ -43,7 +43,7 @@ const interception = z.strictObject({
 const systemId = z.int().min(0).max(4_294_967_294).refine((id) => id !== 65_534, 'must not be 65534, which stands for any unknown user').meta({ cel: [{ rule: 'self != 65534', message: 'must not be 65534, which stands for any unknown user' }] });
 
 export const workloadSpec = checked(z.strictObject({
-  serviceAccount: dnsLabel.describe('Service account of the workload: the last part of its identity.'),
+  serviceAccount: dnsSubdomain.describe('Service account of the workload: the last part of its identity.'),
   proxy: proxyName.optional().describe('Name of the proxy that serves this workload. Absent: known, but outside the mesh.'),
   address: ipAddress.describe('The address at which peers reach it.'),
   otherAddresses: z.array(ipAddress).max(8).optional().describe('Further addresses of its network namespace, such as that of the other IP family: workloads that are redirected reach it by these too.'),
@@ -52,7 +52,7 @@ export const workloadSpec = checked(z.strictObject({
     .array(z.strictObject({
       port: port.describe('Port at which peers reach it.'),
       protocol: protocol.describe(`What the application speaks on it. ${SPOKEN} Methods, paths and tokens are known for HTTP and gRPC alone.`),
-      app: localEndpoint.describe('Where the application listens: `unix:/path` or a loopback `host:port`.'),
+      app: localEndpoint.optional().describe('Where the application listens: `unix:/path` or a loopback `host:port`. Absent, which only interception allows: at the address that was called.'),
     }))
     .max(64)
     .default([])
@@ -85,6 +85,11 @@ export const workloadSpec = checked(z.strictObject({
     .optional()
     .describe('Who gets this identity from the SPIFFE Workload API of its proxy, by what the kernel says of the calling process. Absent: nobody.'),
 }), {
+  test: ({ proxy, interception, inbound }) => proxy === undefined || interception !== undefined || inbound.every(({ app }) => app !== undefined),
+  cel: '!has(self.proxy) || has(self.interception) || !has(self.inbound) || self.inbound.all(port, has(port.app))',
+  field: 'inbound',
+  message: 'each port needs app, since without interception the proxy has the port itself',
+}, {
   test: ({ spiffeId, proxy }) => spiffeId === undefined || proxy === undefined,
   cel: '!(has(self.spiffeId) && has(self.proxy))',
   field: 'spiffeId',
@@ -104,6 +109,14 @@ export const serviceSpec = z.strictObject({
     .max(64)
     .describe('Ports of the service.'),
   addresses: z.array(ipAddress).max(16).optional().describe('Addresses of the service itself (cluster IPs): workloads that are redirected reach it by these.'),
+  endpoints: z
+    .array(z.strictObject({
+      workload: dnsLabel.describe('Name of a workload of its namespace.'),
+      ports: z.array(z.strictObject({ port: port.describe('Port of the service.'), targetPort: port.describe('Port of the workload.') })).max(64).describe('Ports that it serves.'),
+    }))
+    .max(5_000)
+    .optional()
+    .describe('Where calls go. Absent: to each selected workload. In Kubernetes mode, the pods that are ready.'),
 }).describe('A name for workloads of its namespace, as callers use it.');
 
 const mtlsMode = z.enum(['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT']);
@@ -125,7 +138,7 @@ export const expectedGraphSpec = z.strictObject({
   edges: z
     .array(
       z.strictObject({
-        from: z.strictObject({ ...edgeEnd, serviceAccount: dnsLabel.describe('Service account of the caller.') }).describe('Who calls.'),
+        from: z.strictObject({ ...edgeEnd, serviceAccount: dnsSubdomain.describe('Service account of the caller.') }).describe('Who calls.'),
         to: z.strictObject({ ...edgeEnd, service: dnsLabel.describe('Service that is called.'), port: port.optional().describe('Its port; absent: any.') }).describe('Who is called.'),
         description: z.string().max(256).optional().describe('Why this call is expected.'),
       }),

@@ -11,11 +11,26 @@ export const dnsLabel = z
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, 'must be a lower-case RFC 1123 label (letters, digits, dashes)');
 
 const LABEL = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
+/** Annotations of the workloads and services that the operator makes from the pods and services of its cluster. */
+export const DERIVED_ANNOTATION = {
+  /** What to change instead: `Pod/web-1`. */
+  from: 'sallyport.dev/derived-from',
+  /** Who made the pod, for people: `Deployment/web`. */
+  owner: 'sallyport.dev/owner',
+  node: 'sallyport.dev/node',
+  /** Why no proxy serves the pod, with the remedy. */
+  outside: 'sallyport.dev/outside',
+} as const;
+
+const SUBDOMAIN = new RegExp(`^${LABEL}(\\.${LABEL})*$`);
+const SUBDOMAIN_TEXT = 'must be lower-case RFC 1123 labels with dots between them';
+/** RFC 1123 subdomain: what Kubernetes demands of names of service accounts. */
+export const dnsSubdomain = z.string().min(1).max(253).regex(SUBDOMAIN, SUBDOMAIN_TEXT);
 /**
  * Name of a proxy. That of a pod is `<pod>.<namespace>`: names of pods are RFC 1123 subdomains, namespaces labels, so that the
  * last part is always the namespace.
  */
-export const proxyName = z.string().min(1).max(317).regex(new RegExp(`^${LABEL}(\\.${LABEL})*$`), 'must be lower-case RFC 1123 labels with dots between them');
+export const proxyName = z.string().min(1).max(317).regex(SUBDOMAIN, SUBDOMAIN_TEXT);
 
 /** Kubernetes' "qualified name": a name of at most 63 characters, after a DNS subdomain of at most 253 and a slash or none. */
 const QUALIFIED_NAME = '^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$';
