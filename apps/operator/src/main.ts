@@ -21,7 +21,7 @@ import { pruneTelemetry } from './history/flows.ts';
 import { laggingProxies } from './history/proxies.ts';
 import { becomeLeader, type Leadership } from './kubernetes/leadership.ts';
 import { JwksController } from './jwks/controller.ts';
-import { type OpenInjection, openInjection } from './kubernetes/injection/start.ts';
+import { openInjection } from './kubernetes/injection/start.ts';
 import { meshOf } from './observe/mesh-state.ts';
 import type { StrictSources } from './observe/views/strict.ts';
 import { startProxyPorts } from './push/ports.ts';
@@ -145,7 +145,7 @@ async function openCa({ config, ca, files, opened: { database, cache, pods }, lo
 }
 
 /** Composition root: the only place that chooses adapters and ties rooms together. */
-async function run(config: Config, { leading, advertise }: Leadership, injection: OpenInjection, log: Logger): Promise<() => Promise<void>> {
+async function run(config: Config, { leading, advertise }: Leadership, ready: () => boolean, log: Logger): Promise<() => Promise<void>> {
   const now = Date.now;
   const files = new KeyFiles(config.stateDir, config.kekFile);
   const ca = CaStore.open(files, config.trustDomain, now());
@@ -161,7 +161,7 @@ async function run(config: Config, { leading, advertise }: Leadership, injection
   followChanges({ cache, hub, keys: [jwks, jwt, federation], authority, status, events });
   const acks = new BundleAcks(hub, database);
   const ports = await startProxyPorts({ config, authority, issuance, hub, database, bundle: () => (controller.withheld === null ? ownBundle(authority, jwt) : null), now, onReport: () => events.publish('telemetry'), log });
-  const api = createApi({ ...sources, store, authority, ca: controller, issuance, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: certificateChain(database), evidenceKey: openEvidenceKey(files), ready: () => injection.unready().length === 0 });
+  const api = createApi({ ...sources, store, authority, ca: controller, issuance, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: certificateChain(database), evidenceKey: openEvidenceKey(files), ready });
   const http = await listenApi(api, config.host, config.ports.api);
   const jobs = startJobs({ sources, stepper, jwks, federation, rotate: () => acks.keep().then(() => controller.tick()).then(() => jwt.tick()), events, config, log });
   advertise({ api: http.port, join: ports.joinPort, stream: ports.streamPort, bundle: ports.bundlePort });
@@ -191,12 +191,16 @@ async function main(): Promise<void> {
       void stop().then(() => process.exit(0));
     });
   }
-  // Every replica injects: pods must start while none leads.
+  // Every replica gives pods their proxies: the API server asks any of them.
   const injection = await openInjection(config, log);
-  const leadership = await becomeLeader(config, starting.signal, log);
-  const stopRun = await run(config, leadership, injection, log);
-  // The lease goes back last: until then the next leader must not begin.
-  stop = () => stopRun().then(() => Promise.all([leadership.release(), injection.close()])).then(() => undefined);
+  const ready = () => injection.unready().length === 0;
+  const leadership = await becomeLeader(config, ready, starting.signal, log);
+  const stopRun = await run(config, leadership, ready, log);
+  stop = async () => {
+    await Promise.all([stopRun(), injection.close()]);
+    // Last: until then the next leader must not begin.
+    await leadership.release();
+  };
 }
 
 try {

@@ -30,9 +30,10 @@ const ALONE: Leadership = { leading: () => true, advertise: () => undefined, rel
  * there is one process, and it leads at once. Who loses the lease ends: what it has in memory is not to be trusted any
  * more, and a process that starts anew stands by like any other.
  *
+ * @param ready whether what a replica does without leading works
  * @throws when `signal` aborts before
  */
-export async function becomeLeader(config: Config, signal: AbortSignal, log: Logger): Promise<Leadership> {
+export async function becomeLeader(config: Config, ready: () => boolean, signal: AbortSignal, log: Logger): Promise<Leadership> {
   if (config.kubernetes === null) return ALONE;
   const { kubeconfig, namespace, podName } = config.kubernetes;
   const identity = `${podName}_${randomUUID()}`;
@@ -43,7 +44,7 @@ export async function becomeLeader(config: Config, signal: AbortSignal, log: Log
     const found = leaderOf(lease);
     // What led before us in this very pod left its address behind: that is ourselves now.
     return found?.host === host && found.api === own ? null : found;
-  }, log);
+  }, ready, log);
   log.info({ identity, ports: standby.ports }, 'operator standing by');
   const onLost = () => {
     log.fatal({ identity }, 'the lease is lost; this process ends, because another replica leads');

@@ -24,9 +24,13 @@ export interface Standby {
 }
 
 /** Opens the ports. Connections of proxies are passed on as they are: their TLS ends at the leader. */
-export async function startStandby(config: Config, find: FindLeader, log: Logger): Promise<Standby> {
+export async function startStandby(config: Config, find: FindLeader, ready: () => boolean, log: Logger): Promise<Standby> {
   const sockets = new Set<Socket>();
-  const api = http.createServer((request, response) => answer(request, response, leader, log));
+  const api = http.createServer((request, response) => {
+    if (request.url === '/healthz') say(response, 200, 'standing by\n');
+    else if (request.url === '/readyz') say(response, ready() ? 200 : 503, ready() ? 'standing by\n' : 'starting\n');
+    else answer(request, response, leader, log);
+  });
   const leader = () => find(portOf(api));
   const relay = (port: 'join' | 'stream' | 'bundle') => net.createServer((socket) => pass(socket, port, leader));
   const [join, stream] = [relay('join'), relay('stream')];
@@ -68,11 +72,11 @@ function pass(socket: Socket, port: 'join' | 'stream' | 'bundle', leader: Leader
   socket.pipe(onward).pipe(socket);
 }
 
+function say(response: ServerResponse, status: number, text: string): void {
+  response.writeHead(status, { 'content-type': 'text/plain' }).end(text);
+}
+
 function answer(request: IncomingMessage, response: ServerResponse, leader: Leader, log: Logger): void {
-  if (request.url === '/healthz' || request.url === '/readyz') {
-    response.writeHead(200, { 'content-type': 'text/plain' }).end('standing by\n');
-    return;
-  }
   const address = leader();
   if (address === null) {
     away(response);

@@ -1,6 +1,10 @@
+import { mkdtemp, rm } from 'node:fs/promises';
 import https from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { freePort } from '../../../../../tools/free-port.ts';
+import { createTestDatabase } from '../../testing/database.ts';
 import { startOperator, type TestOperator } from '../../testing/operator.ts';
 import { until } from '../../testing/until.ts';
 import { CONFIGURATION, InjectedCluster, SYSTEM } from './cluster.fixture.ts';
@@ -8,24 +12,37 @@ import { podOf } from './injection.fixture.ts';
 
 let cluster: InjectedCluster;
 let operator: TestOperator;
-let port = 0;
-beforeAll(async () => {
-  cluster = await InjectedCluster.start();
-  await cluster.injection.close();
-  port = await freePort();
-  operator = await startOperator({
+let stateDir: string;
+let databaseUrl: string;
+let standby: Promise<TestOperator> | null = null;
+const ports: number[] = [];
+
+function start(name: string, port: number): Promise<TestOperator> {
+  return startOperator({
+    stateDir, databaseUrl,
     environment: {
-      SALLYPORT_STORE: 'kubernetes', KUBECONFIG: cluster.kubeconfig, SALLYPORT_NAMESPACE: SYSTEM, SALLYPORT_POD_NAME: 'operator-0', SALLYPORT_WEBHOOK_PORT: String(port),
+      SALLYPORT_STORE: 'kubernetes', KUBECONFIG: cluster.kubeconfig, SALLYPORT_NAMESPACE: SYSTEM, SALLYPORT_POD_NAME: name, SALLYPORT_WEBHOOK_PORT: String(port),
       SALLYPORT_PROXY_IMAGE: 'registry.example/proxy:1',
     },
   });
+}
+
+beforeAll(async () => {
+  cluster = await InjectedCluster.start();
+  await cluster.injection.close();
+  ports.push(await freePort(), await freePort());
+  stateDir = await mkdtemp(join(tmpdir(), 'wiring-'));
+  databaseUrl = await createTestDatabase();
+  operator = await start('operator-0', ports[0] ?? 0);
 });
 afterAll(async () => {
   await operator?.close();
+  await (await standby)?.close();
   await cluster?.stop();
+  await rm(stateDir, { recursive: true, force: true });
 });
 
-function call(ca: string, body: object): Promise<string> {
+function call(ca: string, body: object, port = ports[0]): Promise<string> {
   const servername = `sallyport-operator.${SYSTEM}.svc`;
   return new Promise((resolve, reject) => {
     const request = https.request({ host: '127.0.0.1', port, servername, path: '/inject', method: 'POST', ca, agent: false, headers: { 'content-type': 'application/json' } }, (answer) => {
@@ -37,10 +54,11 @@ function call(ca: string, body: object): Promise<string> {
   });
 }
 
+const bundle = async () => Buffer.from(await cluster.kubectl(['get', 'mutatingwebhookconfiguration', CONFIGURATION, '-o', 'jsonpath={.webhooks[0].clientConfig.caBundle}']), 'base64').toString();
+const kind = { group: '', version: 'v1', kind: 'Pod' };
+const body = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: { uid: 'u', kind, operation: 'CREATE', namespace: 'shop', object: podOf() } };
+
 it('an operator serves the webhook by the name of its Service, and gives proxies its own roots', async () => {
-  const bundle = async () => Buffer.from(await cluster.kubectl(['get', 'mutatingwebhookconfiguration', CONFIGURATION, '-o', 'jsonpath={.webhooks[0].clientConfig.caBundle}']), 'base64').toString();
-  const kind = { group: '', version: 'v1', kind: 'Pod' };
-  const body = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: { uid: 'u', kind, operation: 'CREATE', namespace: 'shop', object: podOf() } };
   const text = await until(async () => call(await bundle(), body).catch((error: unknown) => String(error)), (answer) => answer.includes('"patch"'));
   const { response } = JSON.parse(text) as { response: { patch: string } };
   const patch = Buffer.from(response.patch, 'base64').toString();
@@ -48,4 +66,14 @@ it('an operator serves the webhook by the name of its Service, and gives proxies
   expect(patch).toContain('"sallyport.dev/operator-roots":"-----BEGIN CERTIFICATE-----');
   const { status } = await fetch(`${operator.apiUrl}/readyz`);
   expect(status).toBe(200);
+});
+
+it('a replica that stands by serves it too, and leads when the leader ends in good order', async () => {
+  standby = start('operator-1', ports[1] ?? 0);
+  const text = await until(async () => call(await bundle(), body, ports[1]).catch((error: unknown) => String(error)), (answer) => answer.includes('"patch"'));
+  const { response } = JSON.parse(text) as { response: { patch: string } };
+  expect(Buffer.from(response.patch, 'base64').toString()).toContain('"sallyport.dev/operator-roots":"-----BEGIN CERTIFICATE-----');
+  await operator.close();
+  const successor = await standby;
+  expect((await fetch(`${successor.apiUrl}/readyz`)).status).toBe(200);
 });
