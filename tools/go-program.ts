@@ -1,6 +1,6 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -13,7 +13,7 @@ export const BUILD_MS = 420_000;
 export async function buildGoProgram(folder: string): Promise<{ readonly path: string } | { readonly missing: string }> {
   if (spawnSync('go', ['version']).status !== 0) return { missing: 'Go is not installed (https://go.dev/dl)' };
   const hash = createHash('sha256');
-  for (const file of ['main.go', 'go.mod', 'go.sum']) hash.update(readFileSync(join(folder, file)));
+  for (const file of readdirSync(folder).filter((name) => /\.go$|^go\.(?:mod|sum)$/.test(name)).sort()) hash.update(readFileSync(join(folder, file)));
   const path = join(tmpdir(), `sallyport-${basename(folder)}-${hash.digest('hex').slice(0, 16)}`);
   if (existsSync(path)) return { path };
   // Not the blocking form: a build from nothing takes longer than vitest waits for a sign of life.
