@@ -5,7 +5,7 @@ import type { Recorder } from '../telemetry/recorder.ts';
 import { type Splice, splice } from './splice.ts';
 
 /** Asks whether an open connection is still allowed. When not, it has recorded the denial. */
-export type Recheck = () => Promise<boolean>;
+type Recheck = () => Promise<boolean>;
 
 interface Open {
   readonly allowed: Recheck;

@@ -14,7 +14,7 @@ const MAX_GROWTH = 10;
 export type AttemptEnd = 'connected' | 'refused' | 'untouched' | 'broken' | 'timeout' | number | GrpcEnd;
 
 /** A status of gRPC before any message. */
-export interface GrpcEnd {
+interface GrpcEnd {
   readonly grpc: number;
 }
 
