@@ -1,6 +1,6 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -30,7 +30,7 @@ export function cachedGoProgram(folder: string): string | null {
 
 function programPath(folder: string): string {
   const hash = createHash('sha256');
-  for (const file of ['main.go', 'go.mod', 'go.sum']) hash.update(readFileSync(join(folder, file)));
+  for (const file of readdirSync(folder).filter((name) => /\.go$|^go\.(?:mod|sum)$/.test(name)).sort()) hash.update(readFileSync(join(folder, file)));
   return join(tmpdir(), `sallyport-${basename(folder)}-${hash.digest('hex').slice(0, 16)}`);
 }
 

@@ -1,14 +1,11 @@
-import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { workloadUri } from '../../apps/dataplane/test/certificates.ts';
 import { freePort, TestMesh } from '../../apps/dataplane/test/mesh.ts';
+import { buildGoProgram } from '../../tools/go-program.ts';
 import { listening, Processes } from './processes.ts';
 
 const LOADGEN = join(import.meta.dirname, '../../tools/loadgen');
-const BUILD_MS = 300_000;
 
 /** Who may call, and the service. */
 export const WEB = workloadUri('shop', 'web');
@@ -27,7 +24,9 @@ export interface Lab {
 }
 
 export async function openLab(): Promise<Lab> {
-  const loadgen = buildLoadgen();
+  const built = await buildGoProgram(LOADGEN);
+  if ('missing' in built) throw new Error(`the load generator cannot be built: ${built.missing}`);
+  const loadgen = built.path;
   const mesh = await TestMesh.start();
   const { directory } = mesh;
   // Those who compare a subject instead of the URI SAN get one.
@@ -55,15 +54,4 @@ export function roomOf(lab: Lab, name: string): string {
   const room = join(lab.directory, name);
   mkdirSync(room, { recursive: true });
   return room;
-}
-
-/** The program of tools/loadgen, kept by the hash of its sources outside of the clone. */
-function buildLoadgen(): string {
-  const hash = createHash('sha256');
-  for (const file of readdirSync(LOADGEN).sort()) hash.update(readFileSync(join(LOADGEN, file)));
-  const path = join(tmpdir(), `sallyport-loadgen-${hash.digest('hex').slice(0, 16)}`);
-  if (existsSync(path)) return path;
-  const built = spawnSync('go', ['build', '-o', path, '.'], { cwd: LOADGEN, encoding: 'utf8', timeout: BUILD_MS });
-  if (built.status !== 0) throw new Error(`the load generator cannot be built: ${built.error?.message ?? built.stderr}. It needs Go and, once, its module proxy`);
-  return path;
 }

@@ -1,6 +1,9 @@
-import { H2Trailers } from './h2-message.ts';
-import type { Field } from '../wire/index.ts';
+import { HboneStream, type StreamCarrier } from '../hbone/stream.ts';
+import type { Field, Stream } from '../wire/index.ts';
 import type { Trailers } from './exchange.ts';
+import { H2Trailers } from './h2-message.ts';
+
+const NOTHING = Buffer.alloc(0);
 
 /** Who takes a body. */
 export interface BodyUser {
@@ -8,8 +11,11 @@ export interface BodyUser {
   onEnd(trailers: Trailers | null): void;
 }
 
-/** A body on its way from the wire to its user: what the user does not want yet waits here, as much as the window allows. */
-export class H2Body {
+/**
+ * A body on its way from the wire to its user: what the user does not want yet waits here, as much as the window allows. After a
+ * switch of protocols (RFC 8441 §5) the same bytes are those of a tunnel.
+ */
+export class H2Body<T> {
   /** True when the user was told the end. */
   ended = false;
   #user: BodyUser | null = null;
@@ -18,6 +24,7 @@ export class H2Body {
   /** Null until the end came. */
   #end: { readonly trailers: readonly Field[] | null } | null = null;
   #telling = false;
+  #tunnel: HboneStream<T> | null = null;
 
   /** @param paused true when it waits until somebody asks for it */
   constructor(paused: boolean) {
@@ -28,13 +35,20 @@ export class H2Body {
     this.#user = user;
   }
 
+  /** The tunnel that took the body's place, or null. */
+  get tunnel(): HboneStream<T> | null {
+    return this.#tunnel;
+  }
+
   take(data: Buffer, end: boolean): void {
+    if (this.#tunnel !== null) return this.#tunnel.onData(data, end);
     if (data.length > 0) this.#waiting.push(data);
     if (end) this.#end = { trailers: null };
     this.#tell();
   }
 
   takeTrailers(fields: readonly Field[]): void {
+    if (this.#tunnel !== null) return this.#tunnel.onData(NOTHING, true);
     this.#end = { trailers: fields };
     this.#tell();
   }
@@ -48,11 +62,16 @@ export class H2Body {
     this.#tell();
   }
 
-  /** What waits, for somebody who takes the bytes in another way from now on. `end`: no more will come. */
-  handOver(): { readonly waiting: readonly Buffer[]; readonly end: boolean } {
-    const handed = { waiting: this.#waiting, end: this.#end !== null };
+  /** Makes a tunnel of it; what waits is the first of its bytes. @param onGone see {@link HboneStream} */
+  switch(carrier: StreamCarrier<T>, stream: Stream<T>, onGone?: () => void): HboneStream<T> {
+    const tunnel = new HboneStream(carrier, stream, onGone);
+    const waiting = this.#waiting;
+    const ended = this.#end !== null;
     this.drop();
-    return handed;
+    this.#tunnel = tunnel;
+    for (const data of waiting) tunnel.onData(data, false);
+    if (ended) tunnel.onData(NOTHING, true);
+    return tunnel;
   }
 
   /** Nobody wants it any more. */

@@ -1,4 +1,3 @@
-import { HboneStream } from '../hbone/stream.ts';
 import type { Link } from '../link/link.ts';
 import { compileRemoval, ERROR, field, type Field, type MessageHead, type Removal, type Stream } from '../wire/index.ts';
 import type { Downstream, DownstreamUser, Edits, RequestMessage, ResponseMessage, Trailers } from './exchange.ts';
@@ -16,12 +15,10 @@ export class H2Call implements Downstream {
   readonly request: RequestMessage;
   readonly #carrier: Carrier<H2Call>;
   readonly #stream: Stream<H2Call>;
-  readonly #body = new H2Body(true);
+  readonly #body = new H2Body<H2Call>(true);
   readonly #retire: () => void;
   #user: DownstreamUser | null = null;
   #done = false;
-  /** The bytes after a switch, RFC 8441 §5. */
-  #tunnel: HboneStream<H2Call> | null = null;
 
   constructor(carrier: Carrier<H2Call>, stream: Stream<H2Call>, head: MessageHead, ended: boolean, retire: () => void) {
     this.#carrier = carrier;
@@ -88,34 +85,27 @@ export class H2Call implements Downstream {
   }
 
   switchProtocol(): { readonly link: Link; readonly rest: Buffer } {
-    const { waiting, end } = this.#body.handOver();
-    const tunnel = new HboneStream(this.#carrier, this.#stream);
-    this.#tunnel = tunnel;
-    for (const data of waiting) tunnel.onData(data, false);
-    if (end) tunnel.onData(NOTHING, true);
-    return { link: tunnel, rest: NOTHING };
+    return { link: this.#body.switch(this.#carrier, this.#stream), rest: NOTHING };
   }
 
   takeData(data: Buffer, end: boolean): void {
-    if (this.#tunnel !== null) return this.#tunnel.onData(data, end);
     // What nobody wants any more must not hold the connection's window.
-    if (this.#done) this.consume(data.length);
+    if (this.#done && this.#body.tunnel === null) this.consume(data.length);
     else this.#body.take(data, end);
   }
 
   takeTrailers(fields: readonly Field[]): void {
-    if (this.#tunnel === null) this.#body.takeTrailers(fields);
-    else this.#tunnel.onData(NOTHING, true);
+    this.#body.takeTrailers(fields);
   }
 
   drained(): void {
-    if (this.#tunnel !== null) this.#tunnel.onDrain();
+    if (this.#body.tunnel !== null) this.#body.tunnel.onDrain();
     else if (this.#done) this.#finish();
     else this.#user?.onDrain();
   }
 
   wasReset(code: number): void {
-    if (this.#tunnel !== null) return this.#tunnel.onReset(code);
+    if (this.#body.tunnel !== null) return this.#body.tunnel.onReset(code);
     this.#body.drop();
     if (this.#done) return;
     this.#done = true;

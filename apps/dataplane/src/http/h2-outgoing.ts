@@ -1,4 +1,4 @@
-import { HboneStream, type StreamCarrier } from '../hbone/stream.ts';
+import type { StreamCarrier } from '../hbone/stream.ts';
 import { type Connection, ERROR, type Field, type MessageHead, type Removal, type Stream } from '../wire/index.ts';
 import type { SwitchedUpstream, Trailers, Upstream, UpstreamUser } from './exchange.ts';
 import { H2Body } from './h2-body.ts';
@@ -34,7 +34,7 @@ export class OutgoingCall implements Upstream {
   readonly #user: UpstreamUser;
   readonly #to: Answered;
   readonly #leave: (call: OutgoingCall) => void;
-  readonly #body = new H2Body(false);
+  readonly #body = new H2Body<OutgoingCall>(false);
   #carriage: Carriage | null = null;
   #stream: Stream<OutgoingCall> | null = null;
   #openedAt = 0;
@@ -42,8 +42,6 @@ export class OutgoingCall implements Upstream {
   #earlyEnd: readonly Field[] | null = null;
   #answered = false;
   #over = false;
-  /** The bytes after a switch, RFC 8441 §5. */
-  #tunnel: HboneStream<OutgoingCall> | null = null;
 
   /** @param leave called once, when the call is over or given up */
   constructor(head: readonly Field[], headOnly: boolean, to: Answered, user: UpstreamUser, leave: (call: OutgoingCall) => void) {
@@ -116,8 +114,7 @@ export class OutgoingCall implements Upstream {
   switchProtocol(): SwitchedUpstream {
     if (this.#carriage === null || this.#stream === null) throw new Error('nothing was switched');
     this.#over = true;
-    this.#tunnel = new HboneStream(this.#carriage, this.#stream, () => this.#leave(this));
-    return { link: this.#tunnel, rest: NOTHING, ended: () => undefined };
+    return { link: this.#body.switch(this.#carriage, this.#stream, () => this.#leave(this)), rest: NOTHING, ended: () => undefined };
   }
 
   takeHead(head: MessageHead, end: boolean): void {
@@ -134,28 +131,26 @@ export class OutgoingCall implements Upstream {
   #switch(response: H2Response, end: boolean): void {
     this.#answered = true;
     this.#user.onResponse(response, false);
-    if (end) this.#tunnel?.onData(NOTHING, true);
+    if (end) this.#body.take(NOTHING, true);
   }
 
   takeData(data: Buffer, end: boolean): void {
-    if (this.#tunnel !== null) return this.#tunnel.onData(data, end);
-    if (this.#over) this.consume(data.length);
+    if (this.#over && this.#body.tunnel === null) this.consume(data.length);
     else this.#body.take(data, end);
   }
 
   takeTrailers(fields: readonly Field[]): void {
-    if (this.#tunnel === null) this.#body.takeTrailers(fields);
-    else this.#tunnel.onData(NOTHING, true);
+    this.#body.takeTrailers(fields);
   }
 
   drained(): void {
-    if (this.#tunnel !== null) this.#tunnel.onDrain();
+    if (this.#body.tunnel !== null) this.#body.tunnel.onDrain();
     else if (!this.#over) this.#user.onDrain();
   }
 
   /** The stream is gone. `retryable`: the peer says that it did nothing with it. */
   wasReset(code: number, retryable: boolean, reason: string): void {
-    if (this.#tunnel !== null) return this.#tunnel.onReset(code);
+    if (this.#body.tunnel !== null) return this.#body.tunnel.onReset(code);
     if (this.#over) return;
     // RFC 9113 §8.1: after a complete answer a reset without error only asks for no more of the request: "Clients MUST NOT discard responses as a result".
     if (this.#stream?.remoteEnded === true) return;
