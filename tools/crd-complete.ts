@@ -14,6 +14,7 @@ export const COMPLETE: readonly { readonly kind: Kind; readonly name: string; re
     ],
     jwks: { allowedHosts: ['keys.test'], refresh: '20m' },
     ca: { vault: { address: 'https://vault.test:8200', mount: 'pki', namespace: 'team', tokenFile: '/run/token', caFile: '/run/ca', timeout: '10s' } },
+    egress: { unknownDestinations: 'Refuse' },
     denylist: { serials: ['0a'], spiffeIds: ['spiffe://td/a'] },
     strict: { window: '24h', watch: '10m', minimumCoverage: 0.9 },
   } },
