@@ -12,8 +12,8 @@ import { contentsOf } from './digest.ts';
  * `npm run build:images [-- [--out DIR] [operator] [dataplane] [console]]`
  *
  * Writes, for each, `DIR/NAME/app`, which is all that containers/NAME.Containerfile puts into the image, and
- * `DIR/NAME/sbom.cdx.json`, a CycloneDX bill of materials out of the lockfile. Prints the digest of the first: of operator and
- * data plane the same sources and the same kind of machine give the same.
+ * `DIR/NAME/sbom.cdx.json`, a CycloneDX bill of materials out of the lockfile. Prints the digest of the first: the same
+ * sources and the same kind of machine give the same.
  */
 const APPS = ['operator', 'dataplane', 'console'] as const;
 type App = (typeof APPS)[number];
