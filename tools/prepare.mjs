@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 export const NODE = join(ROOT, 'node_modules/node/bin/node');
-const PNPM = 'pnpm@12';
+export const PNPM = 'pnpm@12';
 const SKIPPED = new Set(['node_modules', '.next', 'test-results', 'generated']);
 const started = Date.now();
 

@@ -22,6 +22,7 @@ const COMMANDS = {
   'bench:identity': { prepare: [ensureInstall], script: 'bench/identity/main.ts', args: (rest) => rest },
   'fuzz:pki': { prepare: [ensureInstall], script: 'tools/fuzz-pki.ts', args: (rest) => rest },
   'soak:identity': { prepare: [ensureInstall, ensureGenerated], script: 'bench/soak/main.ts', args: (rest) => rest },
+  'build:images': { prepare: [ensureInstall, ensureGenerated], script: 'tools/images/build.ts', args: (rest) => rest },
   cli: { prepare: [ensureInstall], script: 'apps/operator/src/cli/main.ts', args: (rest) => rest },
 };
 

@@ -10,7 +10,16 @@ const SECURITY_HEADERS = [
   { key: 'Permissions-Policy', value: 'camera=(), microphone=(), geolocation=(), payment=(), usb=()' },
 ];
 
+/** What an image holds (npm run build:images): the server with the files that it uses, and nothing of this build machine. */
+const FOR_IMAGE: NextConfig = {
+  output: 'standalone',
+  distDir: '.next/image',
+  // Else a new one each time: the same sources must give the same image.
+  generateBuildId: () => process.env['SALLYPORT_BUILD_ID'] ?? null,
+};
+
 const config: NextConfig = {
+  ...(process.env['SALLYPORT_BUILD_ID'] === undefined ? {} : FOR_IMAGE),
   transpilePackages: ['@sallyport/shared'],
   poweredByHeader: false,
   reactStrictMode: true,

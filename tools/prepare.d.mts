@@ -1,0 +1,2 @@
+/** The pnpm that installs, as npx names it. */
+export const PNPM: string;
