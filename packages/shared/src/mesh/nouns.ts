@@ -30,6 +30,8 @@ export interface MeshWorkload {
   readonly address: string;
   /** Name of the proxy that serves it; null when it is outside the mesh. */
   readonly proxy: string | null;
+  /** The federated trust domain that it belongs to, when it is not ours. */
+  readonly foreign?: string;
   readonly ports: readonly { readonly port: number; readonly protocol: PortProtocol }[];
 }
 

@@ -136,5 +136,5 @@ function workloadView(context: Context, workload: MeshWorkload): NamespaceDetail
   const proxy = context.observation.coverage.proxies.find((item) => item.name === workload.proxy);
   const { name, serviceAccount, spiffeId, address } = workload;
   const ports = portModes(workload, storedPolicies(context.sources)).map(({ port, protocol, effective }) => ({ port, protocol, mode: effective.mode }));
-  return { name, serviceAccount, spiffeId, address, proxy: workload.proxy, proxyLive: proxy?.live ?? false, lastReport: proxy?.lastReport ?? null, ports };
+  return { name, serviceAccount, spiffeId, trustDomain: workload.foreign ?? null, address, proxy: workload.proxy, proxyLive: proxy?.live ?? false, lastReport: proxy?.lastReport ?? null, ports };
 }
