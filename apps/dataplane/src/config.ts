@@ -14,6 +14,8 @@ export interface ProxyConfig {
   readonly stateDir: string;
   readonly adminPort: number;
   readonly reportInterval: number;
+  /** How long a connection may live, as peers are verified only at its beginning. */
+  readonly connectionAge: number;
   /** Path of the socket at which applications find the Workload API; null: it is not served. */
   readonly workloadApi: string | null;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -58,6 +60,9 @@ const otlpUrl = z
   .transform((text) => new URL(text))
   .refine((url) => url.username === '' && url.password === '' && url.search === '' && url.hash === '', 'must have no name, password, query or fragment; put secrets into SALLYPORT_OTLP_HEADERS_FILE');
 
+/** Text that is no duration is refused as such already. */
+const inMinutes = (text: string, least: number, most: number) => !duration.safeParse(text).success || (durationMs(text) >= least * 60_000 && durationMs(text) <= most * 60_000);
+
 const environment = z.object({
   SALLYPORT_PROXY: dnsLabel,
   SALLYPORT_ROLE: z.enum(['node', 'sidecar']),
@@ -70,6 +75,7 @@ const environment = z.object({
   SALLYPORT_ADMIN_PORT: z.coerce.number().int().min(0).max(65_535).default(0),
   SALLYPORT_WORKLOAD_API_LISTEN: unixSocket.optional(),
   SALLYPORT_REPORT_INTERVAL: duration.default('2s'),
+  SALLYPORT_MAX_CONNECTION_AGE: duration.default('1h').refine((text) => inMinutes(text, 1, 24 * 60), 'must be 1m to 24h'),
   SALLYPORT_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   SALLYPORT_ACCESS_LOG: accessLog.default('off'),
   SALLYPORT_ACCESS_LOG_SAMPLE: share.default(1),
@@ -104,6 +110,7 @@ export function readConfiguration(env: Readonly<Record<string, string | undefine
     stateDir: e.SALLYPORT_STATE_DIR,
     adminPort: e.SALLYPORT_ADMIN_PORT,
     reportInterval: Math.max(100, durationMs(e.SALLYPORT_REPORT_INTERVAL)),
+    connectionAge: durationMs(e.SALLYPORT_MAX_CONNECTION_AGE),
     workloadApi: e.SALLYPORT_WORKLOAD_API_LISTEN ?? null,
     logLevel: e.SALLYPORT_LOG_LEVEL,
     telemetry: telemetryOf(e),

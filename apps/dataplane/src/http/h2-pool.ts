@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Link } from '../link/link.ts';
+import { retirement } from '../listener/retirement.ts';
 import type { Field, MessageHead, Stream } from '../wire/index.ts';
 import type { Edits, RequestMessage, Upstream, UpstreamPool, UpstreamUser } from './exchange.ts';
 import { Carrier, type CarrierUser, WITH_APPLICATIONS } from './h2-carrier.ts';
@@ -10,7 +11,6 @@ const MAX_CONNECTIONS = 32;
 /** Calls that wait for one of them. More than these would wait in vain. */
 const MAX_WAITING = 4_096;
 /** Peers are authenticated once, so the age of a connection is bounded (with jitter). */
-const MAX_AGE_MS = 3_600_000;
 
 /** Calls by HTTP/2 with prior knowledge, RFC 9113 §3.3: one connection, and more only when its streams are used up. */
 export class H2Pool implements UpstreamPool {
@@ -137,7 +137,7 @@ class H2Client implements CarrierUser<OutgoingCall> {
   readonly carrier: Carrier<OutgoingCall>;
   ready = false;
   readonly #user: ClientUser;
-  readonly #retireAt = Date.now() + MAX_AGE_MS * (0.9 + Math.random() * 0.2);
+  readonly #retireAt = retirement();
   #reason = 'the connection closed';
 
   constructor(link: Link, user: ClientUser) {

@@ -3,6 +3,7 @@ import { normalizePath } from '@sallyport/shared/policy';
 import type { Link } from '../link/link.ts';
 import { DialError } from '../listener/dial.ts';
 import { outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
+import { retirement } from '../listener/retirement.ts';
 import type { OpenCalls } from '../tcp/open-calls.ts';
 import type { FlowAmounts, FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
@@ -25,7 +26,6 @@ import type { EndpointPools } from './pool.ts';
 import { requestEdits } from './request-edits.ts';
 import { type Endpoint, type HttpVersion, versionTo } from './route.ts';
 
-const MAX_AGE_MS = 3_600_000;
 const ONE = { count: 1, bytesReceived: 0, bytesSent: 0 };
 
 /** A workload outside the mesh has no say about verdicts; a proxy of the mesh has. */
@@ -182,7 +182,7 @@ export class OutboundCall implements ForwardUser {
     const { switched } = this.#service;
     const facts = this.#factsNow();
     this.#record(facts, { count: 1, bytesReceived, bytesSent }, 101);
-    switched.join(client, upstream, facts, Date.now() + MAX_AGE_MS, () => Promise.resolve(true), () => this.#done());
+    switched.join(client, upstream, facts, retirement(), () => Promise.resolve(true), () => this.#done());
   }
 
   #record(facts: FlowFacts, amounts: FlowAmounts, status: number): void {

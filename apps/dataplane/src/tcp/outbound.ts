@@ -6,6 +6,7 @@ import type { Link } from '../link/link.ts';
 import { DialError } from '../listener/dial.ts';
 import { dialEndpoint } from '../listener/dial-endpoint.ts';
 import { type OutboundHandler, outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
+import { retirement } from '../listener/retirement.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
 import type { CallPlan } from '../traffic/call-plan.ts';
@@ -13,7 +14,6 @@ import { TrafficPlans } from '../traffic/plans.ts';
 import { OpenCalls } from './open-calls.ts';
 
 const ONE = { count: 1, bytesReceived: 0, bytesSent: 0 };
-const MAX_AGE_MS = 3_600_000;
 
 /** A connection to an endpoint, or why there is none. */
 type Reached = { readonly link: Link; readonly endpoint: Endpoint } | { readonly link: null; readonly endpoint: Endpoint | null; readonly reason: FlowReason; readonly message: string };
@@ -87,7 +87,7 @@ export class OutboundTcp implements OutboundHandler {
     const { link, endpoint } = reached;
     if (link !== null && !client.destroyed) {
       this.#recorder.record({ facts: facts(endpoint), amounts: ONE });
-      return this.#open.join(client, link, facts(endpoint), Date.now() + MAX_AGE_MS * (0.9 + Math.random() * 0.2), () => Promise.resolve(true), ended);
+      return this.#open.join(client, link, facts(endpoint), retirement(), () => Promise.resolve(true), ended);
     }
     ended();
     if (link !== null) return link.destroy();
