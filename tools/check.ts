@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { checkFederation } from '../demo/federation.ts';
 import { recoverEach } from '../demo/recovery.ts';
+import { certManager } from './kube/cert-manager/build.ts';
 import { kubeAssets, type KubeAssets } from './kube/assets.ts';
 import { ensureBrowser, ensureOpenssl } from './machine.ts';
 import { readPlaywright, readVitest } from './reports.ts';
@@ -139,6 +140,8 @@ async function main(): Promise<number> {
   }
   // Built beside all else the first time: it takes minutes, and only the last stage needs it.
   const programs = kubeAssets(say);
+  // After the cluster's own programs, so that both do not compile the same packages at once.
+  programs.then(certManager).catch(() => undefined);
   const stages = [...staticChecks(), unitTests(scratch), ...journeys(scratch), ...federation(scratch), kubernetesTests(scratch, programs)];
   const total = await runStages(stages, say, () => interrupted);
   if (existsSync(state)) await command(NODE, ['demo/main.ts', 'reset', '--state', state], { cwd: ROOT });

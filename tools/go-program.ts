@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 export const BUILD_MS = 420_000;
 
 /** The binary of a Go program in `folder`, kept by the hash of its sources outside of the clone; or why it cannot be had. */
-export async function buildGoProgram(folder: string): Promise<{ readonly path: string } | { readonly missing: string }> {
+export async function buildGoProgram(folder: string, timeout = BUILD_MS): Promise<{ readonly path: string } | { readonly missing: string }> {
   if (spawnSync('go', ['version']).status !== 0) return { missing: 'Go is not installed (https://go.dev/dl)' };
   const hash = createHash('sha256');
   for (const file of ['main.go', 'go.mod', 'go.sum']) hash.update(readFileSync(join(folder, file)));
@@ -19,7 +19,7 @@ export async function buildGoProgram(folder: string): Promise<{ readonly path: s
   // Not the blocking form: a build from nothing takes longer than vitest waits for a sign of life.
   // And not into its place: another test may look for it while it is written.
   const fresh = `${path}.${process.pid}`;
-  return await promisify(execFile)('go', ['build', '-o', fresh, '.'], { cwd: folder, timeout: BUILD_MS })
+  return await promisify(execFile)('go', ['build', '-o', fresh, '.'], { cwd: folder, timeout, maxBuffer: 16 * 1024 * 1024 })
     .then(() => rename(fresh, path))
     .then(() => ({ path }), (error: unknown) => ({ missing: `go build failed, which needs the Go module proxy once: ${error instanceof Error ? error.message : 'unknown'}` }));
 }
