@@ -21,6 +21,8 @@ import { pruneTelemetry } from './history/flows.ts';
 import { laggingProxies } from './history/proxies.ts';
 import { ensureUser } from './history/users.ts';
 import { JwksController } from './jwks/controller.ts';
+import type { KubeClient } from './kubernetes/client.ts';
+import { connectCluster } from './kubernetes/connect.ts';
 import { meshOf } from './observe/mesh-state.ts';
 import type { StrictSources } from './observe/views/strict.ts';
 import { startProxyPorts } from './push/ports.ts';
@@ -31,14 +33,14 @@ import { type Database, openDatabase } from './store/postgres/client.ts';
 import { migrate } from './store/postgres/migrate.ts';
 import { PostgresStore } from './store/postgres/store.ts';
 import { ChangeFeed } from './store/postgres/watch.ts';
-import type { SpiffeBundle } from '@sallyport/shared/pki';
+import { refreshHint, type SpiffeBundle } from '@sallyport/shared/pki';
 import { durationMs, type Workload } from '@sallyport/shared/resources';
 import { repeat } from './schedule.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
-/** identity-pki.md §5: how often others ask for our bundle. */
-const REFRESH_HINT_S = 300;
+/** The first SVID of the operator comes before the Mesh, which may want short lives. */
+const BEFORE_MESH = HOUR / 6;
 
 /** The store and what reads it. */
 async function openStore(config: Config, log: Logger) {
@@ -88,8 +90,10 @@ async function startFetching({ trustDomain }: Config, common: Omit<FederationOpt
 }
 
 /** Our bundle for other trust domains. Both numbers only grow, and one of them does with every change. */
-function ownBundle(authority: Authority, jwt: JwtIssuer): SpiffeBundle {
-  return { roots: authority.roots(), jwtKeys: jwt.keys, sequence: authority.document.sequence + jwt.sequence, refreshHint: REFRESH_HINT_S };
+function ownBundle(authority: Authority, jwt: JwtIssuer, { policy }: CaController): SpiffeBundle {
+  // The hint by which a root waits for them before it signs.
+  const hint = Math.max(1, Math.floor(refreshHint(policy) / 1000));
+  return { roots: authority.roots(), jwtKeys: jwt.keys, sequence: authority.document.sequence + jwt.sequence, refreshHint: hint };
 }
 
 function servingProxies(cache: ResourceCache): string[] {
@@ -138,6 +142,10 @@ function followChanges({ cache, hub, keys, authority, status, events }: { cache:
   status.changed();
 }
 
+function clusterOf({ cluster }: Config): (() => KubeClient) | null {
+  return cluster && (() => connectCluster(cluster.kubeconfig));
+}
+
 /** The CA with its first root, its succession, and what issues from it. */
 async function openCa({ config, ca, files, database, cache, log }: { config: Config; ca: CaStore; files: KeyFiles; database: Database; cache: ResourceCache; log: Logger }) {
   const now = Date.now;
@@ -148,15 +156,17 @@ async function openCa({ config, ca, files, database, cache, log }: { config: Con
     return database.$transaction((transaction) => appendAudit(transaction, event, now()));
   };
   const lagging = (sequence: number) => laggingProxies(database, sequence, now());
-  const controller = new CaController({ store: ca, mesh, lagging, federated: () => config.bundleEndpoint !== null, record, now, log });
+  const controller = new CaController({ store: ca, mesh, lagging, federated: () => config.bundleEndpoint !== null, cluster: clusterOf(config), record, now, log });
   await controller.tick();
   const ledger = new CertificateLedger(database);
   await ledger.chainEarlier();
   const authority = new Authority({ store: ca, now });
   const jwt = await JwtIssuer.open(files, now);
   const lifetime = () => durationMs(mesh().certificates.leafLifetime);
+  // A root stays for as long as anything below it is valid, and our own SVID is renewed at no cost. An hour leaves room for clocks that differ.
+  const ownLifetime = () => (cache.all('Mesh').length === 0 ? BEFORE_MESH : Math.min(HOUR, lifetime()));
   const workload = (namespace: string, name: string) => findWorkload(cache, namespace, name);
-  const issuance = new Issuance({ authority, database, ledger, workload, trustDomain, lifetime, withheld: () => controller.withheld, jwt, now });
+  const issuance = new Issuance({ authority, database, ledger, workload, trustDomain, lifetime, ownLifetime, withheld: () => controller.withheld, jwt, now });
   return { authority, controller, issuance, jwt };
 }
 
@@ -175,8 +185,8 @@ async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
   const status = new StatusController({ cache, store, hub, trustDomain: config.trustDomain, keys: (source) => jwks.state(source), ca: () => controller.condition, federation: (object) => federation.state(object), now, log });
   followChanges({ cache, hub, keys: [jwks, jwt, federation], authority, status, events });
   const acks = new BundleAcks(hub, database);
-  const ports = await startProxyPorts({ config, authority, issuance, hub, database, bundle: () => ownBundle(authority, jwt), now, onReport: () => events.publish('telemetry'), log });
-  const api = createApi({ ...sources, store, authority, ca: controller, issuance, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: certificateChain(database), evidenceKey: openEvidenceKey(files), ready: () => true });
+  const ports = await startProxyPorts({ config, authority, issuance, hub, database, bundle: () => ownBundle(authority, jwt, controller), now, onReport: () => events.publish('telemetry'), log });
+  const api = createApi({ ...sources, store, authority, ca: controller, issuance, federation, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: certificateChain(database), evidenceKey: openEvidenceKey(files), ready: () => true });
   const http = await listenApi(api, config.host, config.ports.api);
   const jobs = startJobs({ sources, stepper, jwks, federation, rotate: () => acks.keep().then(() => controller.tick()).then(() => jwt.tick()), events, config, log });
   log.info({ api: http.port, join: ports.joinPort, stream: ports.streamPort, bundle: ports.bundlePort, trustDomain: config.trustDomain }, 'operator ready');

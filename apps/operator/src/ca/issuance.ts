@@ -81,6 +81,11 @@ export class Issuance {
     return { issued: this.#issued, refused: this.#refused };
   }
 
+  /** The keys by which JWT-SVIDs are known, oldest first. */
+  get jwtKeys(): string[] {
+    return this.#options.jwt.keys.map(({ kid }) => kid);
+  }
+
   join(request: z.infer<typeof joinRequest>): Promise<SvidAnswer> {
     return this.#counted(() => this.#join(request));
   }
@@ -183,8 +188,8 @@ export class Issuance {
 
   /** Issues and records an SVID for what was attested. @throws IssuanceError when the CA cannot issue now */
   async issue(order: Order): Promise<IssuedSvid> {
-    const { authority, ledger, lifetime } = this.#options;
-    const svid = await authority.issueSvid(order.id, order.key, lifetime());
+    const { authority, ledger, lifetime, ownLifetime } = this.#options;
+    const svid = await authority.issueSvid(order.id, order.key, order.attestation === 'operator' ? ownLifetime() : lifetime());
     const spkiHash = createHash('sha256').update(order.key.export({ type: 'spki', format: 'der' })).digest('hex');
     await ledger.record({ svid, spkiHash, proxy: order.proxy, workload: order.workload, attestation: order.attestation, now: this.#now() });
     count(this.#issued, order.attestation);
@@ -209,6 +214,8 @@ interface IssuanceOptions {
   readonly workload: (namespace: string, name: string) => Workload | null;
   readonly trustDomain: string;
   readonly lifetime: () => number;
+  /** Of the operator's own SVID. */
+  readonly ownLifetime: () => number;
   /** Why proxies get no SVID from this CA by configuration; null when they do. */
   readonly withheld: () => string | null;
   /** Signs JWT-SVIDs. */
