@@ -16,8 +16,10 @@ import { StatusController } from './controllers/status.ts';
 import { StrictStepper } from './controllers/strict-step.ts';
 import { FederationController, type FederationOptions } from './federation/controller.ts';
 import { appendAudit, auditChain, auditWrites } from './history/audit.ts';
+import { allOf } from './history/chain.ts';
 import { CertificateLedger, certificateChain } from './history/certificates.ts';
 import { pruneTelemetry } from './history/flows.ts';
+import { JwtLedger, jwtChain } from './history/jwt-issuances.ts';
 import { laggingProxies } from './history/proxies.ts';
 import { ensureUser } from './history/users.ts';
 import { JwksController } from './jwks/controller.ts';
@@ -166,7 +168,7 @@ async function openCa({ config, ca, files, database, cache, log }: { config: Con
   // A root stays for as long as anything below it is valid, and our own SVID is renewed at no cost. An hour leaves room for clocks that differ.
   const ownLifetime = () => (cache.all('Mesh').length === 0 ? BEFORE_MESH : Math.min(HOUR, lifetime()));
   const workload = (namespace: string, name: string) => findWorkload(cache, namespace, name);
-  const issuance = new Issuance({ authority, database, ledger, workload, trustDomain, lifetime, ownLifetime, withheld: () => controller.withheld, jwt, now });
+  const issuance = new Issuance({ authority, database, ledger, workload, trustDomain, lifetime, ownLifetime, withheld: () => controller.withheld, jwt, jwtLedger: new JwtLedger(database), now });
   return { authority, controller, issuance, jwt };
 }
 
@@ -186,7 +188,7 @@ async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
   followChanges({ cache, hub, keys: [jwks, jwt, federation], authority, status, events });
   const acks = new BundleAcks(hub, database);
   const ports = await startProxyPorts({ config, authority, issuance, hub, database, bundle: () => ownBundle(authority, jwt, controller), now, onReport: () => events.publish('telemetry'), log });
-  const api = createApi({ ...sources, store, authority, ca: controller, issuance, federation, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: certificateChain(database), evidenceKey: openEvidenceKey(files), ready: () => true });
+  const api = createApi({ ...sources, store, authority, ca: controller, issuance, federation, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: allOf(certificateChain(database), jwtChain(database)), evidenceKey: openEvidenceKey(files), ready: () => true });
   const http = await listenApi(api, config.host, config.ports.api);
   const jobs = startJobs({ sources, stepper, jwks, federation, rotate: () => acks.keep().then(() => controller.tick()).then(() => jwt.tick()), events, config, log });
   log.info({ api: http.port, join: ports.joinPort, stream: ports.streamPort, bundle: ports.bundlePort, trustDomain: config.trustDomain }, 'operator ready');

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Registry } from 'prom-client';
+import { REFUSALS } from '../ca/issuance.ts';
 import { caCertificates, laggards } from '../observe/views/ca.ts';
 import { certificateItems, pastHalfRotationInterval } from '../observe/views/certificates.ts';
 import { foreignEntries } from '../observe/views/foreign-bundles.ts';
@@ -68,5 +69,6 @@ async function caMetrics(dependencies: ApiDependencies, registry: Registry, gaug
     for (const [value, count] of counts) made.inc({ [label]: value }, count);
   };
   counter('sallyport_svids_issued_total', 'SVIDs issued since the start, by what was attested', 'attestation', issuance.counts.issued);
-  counter('sallyport_svids_refused_total', 'Requests for an SVID that were refused since the start, by reason', 'reason', issuance.counts.refused);
+  // From the first scrape on: an increase from nothing to one is none to Prometheus.
+  counter('sallyport_svids_refused_total', 'Requests for an SVID that were refused since the start, by reason', 'reason', new Map([...REFUSALS.map((reason) => [reason, 0] as const), ...issuance.counts.refused]));
 }

@@ -5,6 +5,7 @@ import type { joinRequest, jwtRequest, jwtResponse, reattestRequest, svidRequest
 import type { Workload } from '@sallyport/shared/resources';
 import type { z } from 'zod';
 import type { CertificateLedger } from '../history/certificates.ts';
+import type { JwtLedger } from '../history/jwt-issuances.ts';
 import { enrolProxy, redeemJoinToken } from '../history/proxies.ts';
 import type { Database } from '../store/postgres/client.ts';
 import { type Authority, IssuanceError, type IssuedSvid } from './authority.ts';
@@ -29,7 +30,8 @@ export interface Order {
 }
 
 /** Why a request got no SVID: the label of the metric. */
-type Refusal = 'bad-request' | 'not-attested' | 'not-entitled' | 'rate-limited' | 'ca-unavailable' | 'not-recorded';
+export const REFUSALS = ['bad-request', 'not-attested', 'not-entitled', 'rate-limited', 'ca-unavailable', 'not-recorded'] as const;
+type Refusal = (typeof REFUSALS)[number];
 const STATUS_REASON = { 400: 'bad-request', 401: 'not-attested', 403: 'not-entitled' } as const;
 
 /** A refusal of an identity request. `status` is the HTTP status that carries it. */
@@ -151,7 +153,7 @@ export class Issuance {
   }
 
   /**
-   * A JWT-SVID for a workload that the proxy serves. These are short and many, and leave no row in the record.
+   * A JWT-SVID for a workload that the proxy serves. A row of the record stands for those of an hour.
    *
    * @throws AttestationError 403 when the proxy does not serve it
    */
@@ -165,7 +167,10 @@ export class Issuance {
     const id = this.#identityOf(workload, proxy);
     const refusal = this.#options.withheld();
     if (refusal !== null) throw new BusyError(503, refusal, UNAVAILABLE_RETRY_S);
-    return this.#options.jwt.sign(id, audience);
+    const { token, expiresAt, kid } = this.#options.jwt.sign(id, audience);
+    // What cannot be recorded is not handed out.
+    await this.#options.jwtLedger.record({ spiffeId: id, audience, kid, proxy, workload, attestation: 'served-by-proxy', now: this.#now(), expiresAt });
+    return { token, expiresAt };
   }
 
   async #requireEnrolled(proxy: string): Promise<void> {
@@ -220,6 +225,7 @@ interface IssuanceOptions {
   readonly withheld: () => string | null;
   /** Signs JWT-SVIDs. */
   readonly jwt: JwtIssuer;
+  readonly jwtLedger: JwtLedger;
   readonly now: () => number;
 }
 

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
-import { canonicalJson } from '@sallyport/shared/mesh';
 import type { IssuedSvid } from '../ca/authority.ts';
 import type { Certificate } from '../generated/prisma/client.ts';
 import type { Database } from '../store/postgres/client.ts';
-import { GENESIS, HashChain } from './chain.ts';
+import { Batches } from './batches.ts';
+import { GENESIS, HashChain, hashOfRow } from './chain.ts';
 
 /** Any constant: names the advisory lock under which the chain grows. */
 const CHAIN_LOCK = 7_411_903;
@@ -21,29 +20,19 @@ export interface Issued {
 
 type Plain = Omit<Certificate, 'seq' | 'previousHash' | 'hash'>;
 
-function hashOf({ hash: _hash, seq, ...row }: Omit<Certificate, 'hash'> & { hash?: unknown }): string {
-  return createHash('sha256').update(canonicalJson(JSON.parse(JSON.stringify({ ...row, seq: String(seq) })))).digest('hex');
-}
-
-/**
- * The hash-chained record of issuance. An SVID that could not be recorded is not handed out. What is asked for while a
- * transaction runs goes into the next one together: the chain grows under a lock, and a burst must not queue for it.
- */
+/** The hash-chained record of issuance. An SVID that could not be recorded is not handed out. */
 export class CertificateLedger {
   readonly #database: Database;
-  #waiting: { row: Plain; done: PromiseWithResolvers<void> }[] = [];
-  #running = false;
+  readonly #rows: Batches<Plain>;
 
   constructor(database: Database) {
     this.#database = database;
+    this.#rows = new Batches((rows) => this.#append(rows, false));
   }
 
   /** Resolves when the row is kept. */
   record(issued: Issued): Promise<void> {
-    const done = Promise.withResolvers<void>();
-    this.#waiting.push({ row: rowOf(issued), done });
-    void this.#run();
-    return done.promise;
+    return this.#rows.add(rowOf(issued));
   }
 
   /** Chains the rows of versions that had no chain, oldest first. */
@@ -55,28 +44,13 @@ export class CertificateLedger {
     }
   }
 
-  async #run(): Promise<void> {
-    if (this.#running) return;
-    this.#running = true;
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, MOST_AT_ONCE);
-      try {
-        await this.#append(batch.map(({ row }) => row), false);
-        for (const { done } of batch) done.resolve();
-      } catch (error) {
-        for (const { done } of batch) done.reject(error);
-      }
-    }
-    this.#running = false;
-  }
-
   async #append(rows: readonly Plain[], present: boolean): Promise<void> {
     await this.#database.$transaction(async (transaction) => {
       await transaction.$executeRaw`SELECT pg_advisory_xact_lock(${CHAIN_LOCK})`;
       let last = await transaction.certificate.findFirst({ where: { seq: { not: null } }, orderBy: { seq: 'desc' } });
       const linked = rows.map((row): Certificate => {
         const link = { ...row, seq: (last?.seq ?? 0n) + 1n, previousHash: last?.hash ?? GENESIS };
-        last = { ...link, hash: hashOf(link) };
+        last = { ...link, hash: hashOfRow(link) };
         return last;
       });
       if (!present) await transaction.certificate.createMany({ data: linked });
@@ -107,7 +81,7 @@ export function certificateChain(database: Database): HashChain<Certificate> {
   return new HashChain<Certificate>({
     after: (seq, take) => database.certificate.findMany({ where: { seq: { gt: seq } }, orderBy: { seq: 'asc' }, take }),
     at: (seq) => database.certificate.findUnique({ where: { seq } }),
-    hashOf,
+    hashOf: hashOfRow,
   });
 }
 
