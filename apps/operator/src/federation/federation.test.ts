@@ -6,7 +6,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { CaView } from '@sallyport/shared/api';
+import type { CaView, NamespaceDetail, OverviewView } from '@sallyport/shared/api';
 import { readSpiffeBundle } from '@sallyport/shared/pki';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../../../../tools/free-port.ts';
@@ -162,6 +162,14 @@ describe('two trust domains', () => {
     expect(text).toContain(`sallyport_foreign_bundle_not_after_seconds{trust_domain="bank.test",fingerprint="${root.fingerprint256}"} ${root.validToDate.getTime() / 1000}`);
     expect(text).toContain('sallyport_foreign_bundle_roots_valid{trust_domain="bank.test"} 1');
     expect(text).toContain('sallyport_foreign_bundle_jwt_keys{trust_domain="bank.test"} 1');
+  });
+
+  it('count what the other runs neither as theirs to protect nor as outside of the mesh', async () => {
+    const { counts } = (await shop.call('GET', '/overview')).body as OverviewView;
+    expect(counts).toMatchObject({ workloads: 1, meshed: 1 });
+    const { workloadList, workloads } = (await shop.call('GET', '/namespaces/bank')).body as NamespaceDetail;
+    expect(workloadList).toMatchObject([{ name: 'ledger', trustDomain: 'bank.test', proxy: null }]);
+    expect(workloads.total).toBe(0);
   });
 
   it('keep the bundle while its endpoint is another, and say so', async () => {

@@ -35,6 +35,11 @@ export interface MeshWorkload {
   readonly ports: readonly { readonly port: number; readonly protocol: PortProtocol }[];
 }
 
+/** Workloads of our own trust domain: what others run is theirs to protect and to prove. */
+export function ownWorkloads(workloads: readonly MeshWorkload[]): MeshWorkload[] {
+  return workloads.filter(({ foreign }) => foreign === undefined);
+}
+
 /** A service as the rest of the product knows it. `workloads` are names in the same namespace. */
 export interface MeshService {
   readonly namespace: string;

@@ -1,5 +1,6 @@
 import type { OverviewView, ProxiesView } from '@sallyport/shared/api';
 import { buildGraph, FRESH_MS, windowViewOf } from '@sallyport/shared/graph';
+import { ownWorkloads } from '@sallyport/shared/mesh';
 import { readProxies } from '../../history/proxies.ts';
 import { openSignals } from '../../history/signals.ts';
 import type { PushHub } from '../../push/hub.ts';
@@ -19,6 +20,7 @@ export async function overviewView(sources: StrictSources, windowMs: number): Pr
   const { mesh, flows, window, now, coverage } = observation;
   const graph = buildGraph({ window, now, mesh, flows, coverage });
   const inState = (state: string) => graph.edges.filter((edge) => edge.state === state).length;
+  const own = ownWorkloads(mesh.workloads);
   const total = (read: (edge: (typeof graph.edges)[number]) => number) => graph.edges.reduce((sum, edge) => sum + read(edge), 0);
   return {
     window: windowViewOf(window),
@@ -27,8 +29,8 @@ export async function overviewView(sources: StrictSources, windowMs: number): Pr
     counts: {
       namespaces: namespacesOf(mesh).length,
       services: mesh.services.length,
-      workloads: mesh.workloads.length,
-      meshed: mesh.workloads.filter((workload) => workload.proxy !== null).length,
+      workloads: own.length,
+      meshed: own.filter((workload) => workload.proxy !== null).length,
       policies: sources.cache.all('AuthorizationPolicy').length,
     },
     calls: {
