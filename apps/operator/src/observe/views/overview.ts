@@ -1,5 +1,5 @@
 import type { OverviewView, ProxiesView } from '@sallyport/shared/api';
-import { buildGraph, FRESH_MS, windowViewOf } from '@sallyport/shared/graph';
+import { buildGraph, FRESH_MS, type MeshState, windowViewOf } from '@sallyport/shared/graph';
 import { ownWorkloads } from '@sallyport/shared/mesh';
 import { readProxies } from '../../history/proxies.ts';
 import { openSignals } from '../../history/signals.ts';
@@ -20,19 +20,12 @@ export async function overviewView(sources: StrictSources, windowMs: number): Pr
   const { mesh, flows, window, now, coverage } = observation;
   const graph = buildGraph({ window, now, mesh, flows, coverage });
   const inState = (state: string) => graph.edges.filter((edge) => edge.state === state).length;
-  const own = ownWorkloads(mesh.workloads);
   const total = (read: (edge: (typeof graph.edges)[number]) => number) => graph.edges.reduce((sum, edge) => sum + read(edge), 0);
   return {
     window: windowViewOf(window),
     coverage,
     trustDomain: sources.trustDomain,
-    counts: {
-      namespaces: namespacesOf(mesh).length,
-      services: mesh.services.length,
-      workloads: own.length,
-      meshed: own.filter((workload) => workload.proxy !== null).length,
-      policies: sources.cache.all('AuthorizationPolicy').length,
-    },
+    counts: countsOf(mesh, sources),
     calls: {
       requests: total((edge) => edge.requests),
       denied: total((edge) => edge.denied),
@@ -73,4 +66,15 @@ export async function proxiesView(sources: Sources, hub: PushHub): Promise<Proxi
     };
   });
   return { items, revision: sources.cache.revision };
+}
+
+function countsOf(mesh: MeshState, sources: Sources): OverviewView['counts'] {
+  const own = ownWorkloads(mesh.workloads);
+  return {
+    namespaces: namespacesOf(mesh).length,
+    services: mesh.services.length,
+    workloads: own.length,
+    meshed: own.filter((workload) => workload.proxy !== null).length,
+    policies: sources.cache.all('AuthorizationPolicy').length,
+  };
 }
