@@ -7,8 +7,7 @@ import type { TestProject } from 'vitest/node';
 import './apps/operator/src/testing/provided.ts';
 import { kubeAssets } from './tools/kube/assets.ts';
 import { startCluster } from './tools/kube/cluster.ts';
-
-const CRDS = join(import.meta.dirname, 'charts/sallyport-crds/crds');
+import { installCrds } from './tools/kube/crds.ts';
 
 /** One real control plane for the whole run, with our CRDs; each test file takes namespaces of its own on it. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
@@ -16,9 +15,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   if ('missing' in assets) throw new Error(assets.missing);
   const directory = await mkdtemp(join(tmpdir(), 'sallyport-kube-'));
   const cluster = await startCluster(assets.directory, directory, { controllers: true });
-  const kubectl = (...args: string[]) => promisify(execFile)(join(assets.directory, 'kubectl'), ['--kubeconfig', cluster.kubeconfig, ...args]);
-  await kubectl('create', '-f', CRDS);
-  await kubectl('wait', '--for=condition=Established', '--timeout=60s', '-f', CRDS);
+  await installCrds((args) => promisify(execFile)(join(assets.directory, 'kubectl'), ['--kubeconfig', cluster.kubeconfig, ...args]));
   project.provide('kubeconfig', cluster.kubeconfig);
   project.provide('kubeAssets', assets.directory);
   return async () => {

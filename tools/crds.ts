@@ -4,7 +4,8 @@ import { yaml } from './yaml.ts';
 
 const GROUP = 'sallyport.dev';
 const VERSION = 'v1alpha1';
-const FOLDER = 'charts/sallyport-crds/crds';
+/** Templates and not Helm's `crds/`, which it installs and never upgrades; plain YAML, so that `kubectl apply -f` takes it too. */
+const FOLDER = 'charts/sallyport-crds/templates';
 
 /** Every CustomResourceDefinition manifest by its path in the repository, generated from the zod schemas. */
 export function crdFiles(): Map<string, string> {
@@ -30,7 +31,7 @@ const column = (name: string, jsonPath: string): Column => ({ name, type: 'strin
 const COLUMNS: Readonly<Record<Kind, readonly Column[]>> = {
   Mesh: [column('Trust-Domain', '.spec.trustDomain'), column('Compatibility', '.spec.compatibility')],
   Workload: [column('Service-Account', '.spec.serviceAccount'), column('Proxy', '.spec.proxy'), column('Address', '.spec.address')],
-  Service: [],
+  Service: [column('Ports', '.spec.ports[*].port')],
   PeerAuthentication: [column('Mode', '.spec.mtls.mode')],
   AuthorizationPolicy: [column('Action', '.spec.action'), column('Enforcement', '.spec.enforcement')],
   RequestAuthentication: [column('Issuer', '.spec.jwtRules[0].issuer')],
@@ -38,10 +39,10 @@ const COLUMNS: Readonly<Record<Kind, readonly Column[]>> = {
   ExpectedGraph: [],
   FederatedTrustDomain: [column('Trust-Domain', '.spec.trustDomain'), column('Profile', '.spec.bundleEndpointProfile.type')],
 };
-const COMMON: readonly Column[] = [
-  column('Accepted', '.status.conditions[?(@.type=="Accepted")].status'),
-  { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
-];
+const condition = (type: string): Column => column(type, `.status.conditions[?(@.type=="${type}")].status`);
+const AGE: Column = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' };
+/** What proxies do not run says something else of itself. */
+const OWN_CONDITION: Readonly<Partial<Record<Kind, string>>> = { Mesh: 'CertificateAuthority', ExpectedGraph: 'ResolvedRefs', FederatedTrustDomain: 'BundleFetched' };
 
 /** Names are labels (RFC 1123) in every store; of `metadata`, a CRD may constrain nothing but the name. */
 const NAME_RULE = { rule: "size(self.metadata.name) <= 63 && !self.metadata.name.contains('.')", message: 'metadata.name must be a label of at most 63 letters, digits and dashes' };
@@ -54,7 +55,7 @@ function manifest(kind: Kind): string {
     served: true,
     storage: true,
     subresources: { status: {} },
-    additionalPrinterColumns: [...COLUMNS[kind], ...COMMON],
+    additionalPrinterColumns: [...COLUMNS[kind], condition('Accepted'), condition(OWN_CONDITION[kind] ?? 'Programmed'), AGE],
     schema: {
       openAPIV3Schema: {
         type: 'object',
@@ -67,7 +68,8 @@ function manifest(kind: Kind): string {
   const definition = {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
-    metadata: { name: `${plural}.${GROUP}` },
+    // Uninstalling the chart must not delete everybody's policies.
+    metadata: { name: `${plural}.${GROUP}`, annotations: { 'helm.sh/resource-policy': 'keep' } },
     spec: {
       group: GROUP,
       names: { kind, listKind: `${kind}List`, plural, singular: kind.toLowerCase(), shortNames: [short], categories: ['sallyport'] },

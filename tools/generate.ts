@@ -9,8 +9,8 @@ import { referenceFiles } from './reference.ts';
 /**
  * `node tools/generate.ts [--if-needed | --check]`
  *
- * Writes what is generated: the database client (not in git), the CRD manifests and the reference (in git, reviewed as
- * a diff).
+ * Writes what is generated: the database client (not in git), the CRD manifests, the reference and the chart's alerts (in
+ * git, reviewed as a diff).
  * `--if-needed` makes only the client, and only when the schema changed. `--check` writes nothing and fails, naming
  * each file of git that differs from what its source would generate now.
  */
@@ -41,7 +41,12 @@ function generateClient(ifNeeded: boolean): void {
 }
 
 function committedFiles(): [string, string][] {
-  return [...crdFiles(), ...referenceFiles()];
+  return [...crdFiles(), ...referenceFiles(), alertsOfChart()];
+}
+
+/** A chart can only read files of its own. */
+function alertsOfChart(): [string, string] {
+  return ['charts/sallyport/files/alerts.rules.yaml', readFileSync(join(ROOT, 'docs/alerts.rules.yaml'), 'utf8')];
 }
 
 function writeCommitted(): void {
@@ -61,7 +66,7 @@ function staleFiles(): string[] {
 function main(args: readonly string[]): number {
   if (args.includes('--check')) {
     const stale = staleFiles();
-    for (const path of stale) console.error(`${path} is not what packages/shared/src/resources generates. Remedy: npm run generate`);
+    for (const path of stale) console.error(`${path} is not what its source generates. Remedy: npm run generate`);
     return stale.length === 0 ? 0 : 1;
   }
   generateClient(args.includes('--if-needed'));

@@ -1,7 +1,7 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { rename } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -22,4 +22,24 @@ export async function buildGoProgram(folder: string, timeout = BUILD_MS): Promis
   return await promisify(execFile)('go', ['build', '-o', fresh, '.'], { cwd: folder, timeout, maxBuffer: 16 * 1024 * 1024 })
     .then(() => rename(fresh, path))
     .then(() => ({ path }), (error: unknown) => ({ missing: `go build failed, which needs the Go module proxy once: ${error instanceof Error ? error.message : 'unknown'}` }));
+}
+
+/**
+ * Builds main packages of others that the module in `folder` pins into `directory`, which is complete or not there.
+ *
+ * @returns why that cannot be done, or null
+ */
+export async function buildPackages(folder: string, packages: readonly string[], directory: string, ms: number): Promise<string | null> {
+  if (spawnSync('go', ['version']).status !== 0) return 'Go is not installed (https://go.dev/dl)';
+  const scratch = `${directory}.${process.pid}`;
+  await mkdir(scratch, { recursive: true });
+  try {
+    await promisify(execFile)('nice', ['-n', '19', 'go', 'build', '-p', '2', '-ldflags', '-s -w', '-o', `${scratch}/`, ...packages], { cwd: folder, timeout: ms, maxBuffer: 16 * 1024 * 1024 });
+    await rename(scratch, directory);
+    return null;
+  } catch (error) {
+    return `go build failed, which needs the Go module proxy once: ${error instanceof Error ? error.message.slice(0, 2000) : 'unknown'}`;
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
 }

@@ -119,7 +119,7 @@ function index(kinds: readonly Kind[]): string {
     [row(['kind', 'short', 'scope', 'what it says']), '|---|---|---|---|', ...rows].join('\n'),
     'Where policies differ from Istio’s: [policy-differences.md](../policy-differences.md).',
     '## What checks them',
-    'The API, the store and the command line refuse what is wrong, name the place and the remedy, and refuse unknown fields. The CRDs in `charts/sallyport-crds` carry the same checks as structural schema and CEL, as far as those can express them within the API server’s cost limits. In Kubernetes, unknown fields are pruned in silence unless the client asks for refusal, as `kubectl apply` does by default (`--validate=strict`). What they cannot express (an address among the values of a condition, keys that are no JSON, the fields of a TCP listener, a reference that leads nowhere) only the operator tells.',
+    'The API, the store and the command line refuse what is wrong, name the place and the remedy, and refuse unknown fields. The CRDs in `charts/sallyport-crds` carry the same checks as structural schema and CEL, as far as those can express them within the API server’s cost limits. [The few places where the verdicts differ](../kubernetes/resources.md) are listed.',
     '## `status` of every kind',
     first === undefined ? '' : fieldTable(schemasOf(first).status),
   ].join('\n\n')}\n`;

@@ -11,6 +11,7 @@ const COMMANDS = {
   'demo:reset': { prepare: [], script: 'demo/main.ts', args: (rest) => ['reset', ...rest] },
   test: { prepare: [ensureInstall, ensureGenerated, ensureConsole], script: 'tools/check.ts', args: (rest) => rest },
   'test:interop': { prepare: [ensureInstall, ensureGenerated], script: 'tools/interop.ts', args: (rest) => rest },
+  'test:spire': { prepare: [ensureInstall, ensureGenerated], script: 'tools/spire/main.ts', args: (rest) => rest },
   'test:soak': { prepare: [ensureInstall], script: 'apps/dataplane/test/soak/main.ts', args: (rest) => rest },
   generate: { prepare: [ensureInstall], script: 'tools/generate.ts', args: (rest) => rest },
   'bench:policy': { prepare: [ensureInstall], script: 'bench/policy/main.ts', args: (rest) => rest },

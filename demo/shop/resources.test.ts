@@ -31,7 +31,7 @@ test('the shop has at least 12 services in at least 5 namespaces, one of them TC
 
 test('addresses, listening sockets and identities are unique, and socket names fit', () => {
   const all = ofKind('Workload');
-  const sockets = all.flatMap((item) => [...item.spec.inbound.map((port) => port.app), ...item.spec.outbound.map((out) => out.listen)]);
+  const sockets = all.flatMap((item) => [...item.spec.inbound.map((port) => port.app ?? ''), ...item.spec.outbound.map((out) => out.listen)]);
   const addresses = all.map((item) => item.spec.address);
   expect(new Set(sockets).size).toBe(sockets.length);
   expect(new Set(addresses).size).toBe(all.length);

@@ -8,8 +8,8 @@ import { freePort } from '../free-port.ts';
 
 const READY_MS = 120_000;
 const STOP_MS = 10_000;
-/** What an API server alone does not do and tests of ours need: namespaces that end, and owned objects that go with their owner. */
-const CONTROLLERS = ['namespace-controller', 'garbage-collector-controller', 'serviceaccount-controller', 'endpointslice-controller'];
+/** What an API server alone does not do and tests of ours need: namespaces that end, owned objects that go with their owner, and claims that go. */
+const CONTROLLERS = ['namespace-controller', 'garbage-collector-controller', 'serviceaccount-controller', 'endpointslice-controller', 'persistentvolumeclaim-protection-controller'];
 
 /** A control plane without nodes: everything of Kubernetes but running pods. */
 export interface Cluster {
@@ -25,6 +25,12 @@ export interface Cluster {
   stop(): Promise<void>;
 }
 
+interface ClusterOptions {
+  readonly controllers: boolean;
+  /** Has pods use service accounts, which must exist, as a whole cluster does; otherwise they have none. */
+  readonly serviceAccounts?: boolean;
+}
+
 /**
  * Starts etcd, kube-apiserver and, where there is one, kube-controller-manager on free ports of 127.0.0.1.
  *
@@ -32,10 +38,10 @@ export interface Cluster {
  * @param directory an empty one, for data, certificates and logs
  * @throws Error with the end of the log of the one that did not come up
  */
-export async function startCluster(assets: string, directory: string, options: { readonly controllers: boolean } = { controllers: false }): Promise<Cluster> {
-  const control = new ControlPlane(assets, directory);
+export async function startCluster(assets: string, directory: string, options: ClusterOptions = { controllers: false }): Promise<Cluster> {
+  const control = new ControlPlane(assets, directory, options);
   try {
-    await control.start(options.controllers);
+    await control.start();
     return control;
   } catch (error) {
     await control.stop();
@@ -51,15 +57,17 @@ class ControlPlane implements Cluster {
   readonly #assets: string;
   readonly #directory: string;
   readonly #children = new Map<string, ChildProcess>();
+  readonly #options: ClusterOptions;
   #apiServer: readonly string[] = [];
 
-  constructor(assets: string, directory: string) {
+  constructor(assets: string, directory: string, options: ClusterOptions) {
     this.#assets = assets;
+    this.#options = options;
     this.#directory = directory;
     this.kubeconfig = join(directory, 'kubeconfig');
   }
 
-  async start(controllers: boolean): Promise<void> {
+  async start(): Promise<void> {
     const [client, peer, port] = await Promise.all([freePort(), freePort(), freePort()]);
     this.url = `https://127.0.0.1:${port}`;
     const etcd = `http://127.0.0.1:${client}`;
@@ -67,7 +75,7 @@ class ControlPlane implements Cluster {
     this.#apiServer = this.#apiServerArguments(etcd, port);
     await this.#startApiServer();
     writeFileSync(this.kubeconfig, JSON.stringify(this.#kubeconfig()), { mode: 0o600 });
-    if (controllers) this.#run('kube-controller-manager', ['--kubeconfig', this.kubeconfig, `--controllers=${CONTROLLERS.join(',')}`, '--leader-elect=false', '--secure-port=0', '--concurrent-namespace-syncs=4']);
+    if (this.#options.controllers) this.#run('kube-controller-manager', ['--kubeconfig', this.kubeconfig, `--controllers=${CONTROLLERS.join(',')}`, '--leader-elect=false', '--secure-port=0', '--concurrent-namespace-syncs=4']);
   }
 
   async restartApiServer(): Promise<void> {
@@ -104,7 +112,7 @@ class ControlPlane implements Cluster {
       '--authorization-mode=RBAC', '--allow-privileged=true', '--service-cluster-ip-range=10.0.0.0/24',
       `--service-account-issuer=${this.url}/`, `--service-account-key-file=${verifying}`, `--service-account-signing-key-file=${signing}`,
       // Nobody makes the default accounts' objects before a pod here as a kubelet's cluster would have them.
-      '--disable-admission-plugins=ServiceAccount',
+      ...(this.#options.serviceAccounts === true ? [] : ['--disable-admission-plugins=ServiceAccount']),
     ];
   }
 

@@ -14,7 +14,13 @@ const good = {
 };
 
 it('reads the environment with its defaults, ignoring variables it does not know', () => {
-  expect(readConfiguration({ ...good, SALLYPORT_OTHER: 'x' })).toMatchObject({ proxy: 'node-a', role: 'node', joinTokenFile: null, adminPort: 0, reportInterval: 2000, connectionAge: 3_600_000, logLevel: 'info' });
+  expect(readConfiguration({ ...good, SALLYPORT_OTHER: 'x' })).toMatchObject({ proxy: 'node-a', role: 'node', joinTokenFile: null, tokenFile: null, adminPort: 0, reportInterval: 2000, connectionAge: 3_600_000, logLevel: 'info' });
+});
+
+it('reads where it serves the Workload API, and where it asks another', () => {
+  expect(readConfiguration(good)).toMatchObject({ workloadApi: null, workloadApiSocket: null });
+  const sockets = { SALLYPORT_WORKLOAD_API_LISTEN: 'unix:///run/ours.sock', SPIFFE_ENDPOINT_SOCKET: 'unix:///run/agent.sock' };
+  expect(readConfiguration({ ...good, ...sockets })).toMatchObject({ workloadApi: '/run/ours.sock', workloadApiSocket: '/run/agent.sock' });
 });
 
 it('reads where calls are told, and tells nobody by default', () => {
@@ -27,6 +33,8 @@ it.each([
   ['SALLYPORT_ACCESS_LOG', 'relative/path', 'must be off, stdout or an absolute path'],
   ['SALLYPORT_ACCESS_LOG_SAMPLE', '1.5', 'must be a number from 0 to 1'],
   ['SALLYPORT_TRACE_SAMPLE', 'often', 'must be a number from 0 to 1'],
+  ['SPIFFE_ENDPOINT_SOCKET', 'tcp://127.0.0.1:8000', 'must be unix:///absolute/path'],
+  ['SALLYPORT_WORKLOAD_API_LISTEN', '/run/api.sock', 'must be unix:///absolute/path'],
   ['OTEL_EXPORTER_OTLP_ENDPOINT', 'grpc://x', 'must be an http:// or https:// URL'],
   ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://user:sesame@x', 'must have no name, password, query or fragment'],
 ])('refuses %s=%s and never repeats a secret', (name, value, message) => {
@@ -38,6 +46,11 @@ it('takes the age of connections within bounds', () => {
   expect(readConfiguration({ ...good, SALLYPORT_MAX_CONNECTION_AGE: '90s' }).connectionAge).toBe(90_000);
   for (const wrong of ['59s', '25h']) expect(() => readConfiguration({ ...good, SALLYPORT_MAX_CONNECTION_AGE: wrong })).toThrow('SALLYPORT_MAX_CONNECTION_AGE: must be 1m to 24h');
   expect(() => readConfiguration({ ...good, SALLYPORT_MAX_CONNECTION_AGE: 'never' })).toThrow('SALLYPORT_MAX_CONNECTION_AGE: ');
+});
+
+it('takes the name of a pod, and its token or a join token, but not both', () => {
+  expect(readConfiguration({ ...good, SALLYPORT_PROXY: 'web-7d4b9c.shop', SALLYPORT_TOKEN_FILE: '/t' })).toMatchObject({ proxy: 'web-7d4b9c.shop', tokenFile: '/t', joinTokenFile: null });
+  expect(() => readConfiguration({ ...good, SALLYPORT_TOKEN_FILE: '/t', SALLYPORT_JOIN_TOKEN_FILE: '/j' })).toThrow('SALLYPORT_TOKEN_FILE: is for a proxy in a pod, which needs no SALLYPORT_JOIN_TOKEN_FILE');
 });
 
 it('names every variable that is wrong, on one line', () => {

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { isTrustDomain } from '@sallyport/shared/mesh';
-import { dnsLabel, duration, durationMs } from '@sallyport/shared/resources';
+import { duration, durationMs, proxyName } from '@sallyport/shared/resources';
+import { type ProbeSettings, probesText } from './probes/settings.ts';
+import { endpointPath } from './workload-client/address.ts';
 
 /** What a proxy process is told by its environment. Times in milliseconds. */
 export interface ProxyConfig {
@@ -10,14 +12,20 @@ export interface ProxyConfig {
   readonly joinUrl: URL;
   readonly streamUrl: URL;
   readonly joinTokenFile: string | null;
+  /** The pod's projected service account token, by which the proxy then attests instead; null outside Kubernetes. */
+  readonly tokenFile: string | null;
   readonly bootstrapBundleFile: string;
   readonly stateDir: string;
   readonly adminPort: number;
+  /** Null when no kubelet probes this pod. */
+  readonly probes: ProbeSettings | null;
   readonly reportInterval: number;
   /** How long a connection may live, as peers are verified only at its beginning. */
   readonly connectionAge: number;
   /** Path of the socket at which applications find the Workload API; null: it is not served. */
   readonly workloadApi: string | null;
+  /** Path of the socket of another Workload API, from which workloads get their SVIDs when the Mesh says so; null: the path that the Mesh names. */
+  readonly workloadApiSocket: string | null;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
   readonly telemetry: TelemetryConfig;
 }
@@ -49,8 +57,8 @@ class InvalidConfigurationError extends Error {
 }
 
 const operatorUrl = z.url({ protocol: /^https$/, error: 'must be an https:// URL' }).transform((text) => new URL(text));
-/** SPIFFE Workload Endpoint §3: `unix:///absolute/path`; `tcp` is not served, because nobody can be identified over it. */
-const unixSocket = z.string().max(120).regex(/^unix:\/\/\/[^?#\0]+$/, 'must be unix:///absolute/path').transform((text) => text.slice('unix://'.length));
+/** Address of a SPIFFE Workload Endpoint, ours or another's. */
+const endpointSocket = z.string().refine((text) => endpointPath(text) !== null, 'must be unix:///absolute/path of at most 107 bytes, with no host, query or fragment; tcp is not supported').transform((text) => endpointPath(text) ?? '');
 const filePath = z.string().min(1).max(4096);
 const share = z.coerce.number('must be a number from 0 to 1').min(0, 'must be a number from 0 to 1').max(1, 'must be a number from 0 to 1');
 const accessLog = filePath.refine((text) => text === 'off' || text === 'stdout' || text.startsWith('/'), 'must be off, stdout or an absolute path');
@@ -64,16 +72,21 @@ const otlpUrl = z
 const inMinutes = (text: string, least: number, most: number) => !duration.safeParse(text).success || (durationMs(text) >= least * 60_000 && durationMs(text) <= most * 60_000);
 
 const environment = z.object({
-  SALLYPORT_PROXY: dnsLabel,
+  SALLYPORT_PROXY: proxyName,
   SALLYPORT_ROLE: z.enum(['node', 'sidecar']),
   SALLYPORT_TRUST_DOMAIN: z.string().refine(isTrustDomain, 'must be 1 to 255 characters of [a-z0-9._-]'),
   SALLYPORT_JOIN_URL: operatorUrl,
   SALLYPORT_STREAM_URL: operatorUrl,
   SALLYPORT_JOIN_TOKEN_FILE: filePath.optional(),
+  SALLYPORT_TOKEN_FILE: filePath.optional(),
   SALLYPORT_BOOTSTRAP_BUNDLE_FILE: filePath,
   SALLYPORT_STATE_DIR: filePath,
   SALLYPORT_ADMIN_PORT: z.coerce.number().int().min(0).max(65_535).default(0),
-  SALLYPORT_WORKLOAD_API_LISTEN: unixSocket.optional(),
+  SALLYPORT_WORKLOAD_API_LISTEN: endpointSocket.optional(),
+  SPIFFE_ENDPOINT_SOCKET: endpointSocket.optional(),
+  SALLYPORT_PROBE_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
+  SALLYPORT_PROBE_HOST: z.union([z.ipv4(), z.ipv6()], 'must be an IP address').default('127.0.0.1'),
+  SALLYPORT_PROBES: probesText.default({}),
   SALLYPORT_REPORT_INTERVAL: duration.default('2s'),
   SALLYPORT_MAX_CONNECTION_AGE: duration.default('1h').refine((text) => inMinutes(text, 1, 24 * 60), 'must be 1m to 24h'),
   SALLYPORT_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
@@ -83,6 +96,9 @@ const environment = z.object({
   OTEL_EXPORTER_OTLP_ENDPOINT: otlpUrl.optional(),
   OTEL_EXPORTER_OTLP_CERTIFICATE: filePath.optional(),
   SALLYPORT_OTLP_HEADERS_FILE: filePath.optional(),
+}).refine(({ SALLYPORT_JOIN_TOKEN_FILE: join, SALLYPORT_TOKEN_FILE: pod }) => join === undefined || pod === undefined, {
+  path: ['SALLYPORT_TOKEN_FILE'],
+  message: 'is for a proxy in a pod, which needs no SALLYPORT_JOIN_TOKEN_FILE; set one of the two',
 });
 
 /**
@@ -106,12 +122,15 @@ export function readConfiguration(env: Readonly<Record<string, string | undefine
     joinUrl: e.SALLYPORT_JOIN_URL,
     streamUrl: e.SALLYPORT_STREAM_URL,
     joinTokenFile: e.SALLYPORT_JOIN_TOKEN_FILE ?? null,
+    tokenFile: e.SALLYPORT_TOKEN_FILE ?? null,
     bootstrapBundleFile: e.SALLYPORT_BOOTSTRAP_BUNDLE_FILE,
     stateDir: e.SALLYPORT_STATE_DIR,
     adminPort: e.SALLYPORT_ADMIN_PORT,
+    probes: e.SALLYPORT_PROBE_PORT === undefined ? null : { port: e.SALLYPORT_PROBE_PORT, host: e.SALLYPORT_PROBE_HOST, declared: e.SALLYPORT_PROBES },
     reportInterval: Math.max(100, durationMs(e.SALLYPORT_REPORT_INTERVAL)),
     connectionAge: durationMs(e.SALLYPORT_MAX_CONNECTION_AGE),
     workloadApi: e.SALLYPORT_WORKLOAD_API_LISTEN ?? null,
+    workloadApiSocket: e.SPIFFE_ENDPOINT_SOCKET ?? null,
     logLevel: e.SALLYPORT_LOG_LEVEL,
     telemetry: telemetryOf(e),
   });

@@ -13,6 +13,7 @@ import { prepareStateDirectory } from './identity/state-dir.ts';
 import { inboundHandler } from './listener/inbound-sniffed.ts';
 import { LIMITS, type Limits } from './listener/limits.ts';
 import { Listeners } from './listener/listeners.ts';
+import { type ProbeServer, startProbes } from './probes/server.ts';
 import { InboundTcp } from './tcp/inbound.ts';
 import { OutboundTcp } from './tcp/outbound.ts';
 import { type AdminServer, startAdmin } from './telemetry/admin.ts';
@@ -22,6 +23,7 @@ import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import type { Recorder } from './telemetry/recorder.ts';
 import { Reporter } from './telemetry/reporter.ts';
+import { writeSource } from './workload-client/metrics.ts';
 import { WorkloadEndpoint } from './workload-api/endpoint.ts';
 
 /** The operator speaks at least every 10 s; three times that is silence. */
@@ -56,6 +58,7 @@ export class Proxy {
   #stream: ConfigStream | null = null;
   #running: Running | null = null;
   #admin: AdminServer | null = null;
+  #probes: ProbeServer | null = null;
   #turn: Promise<void> = Promise.resolve();
   #stopping = false;
 
@@ -75,8 +78,9 @@ export class Proxy {
       svids: () => this.#identities.held(),
       pendingReports: () => this.#reporter.pending,
       reportGaps: () => this.#reporter.gaps,
+      intercepting: () => this.#listeners.intercepting,
       tunnels: () => ({ inbound: this.#listeners.tunnels, outbound: this.#tunnels.open }),
-      more: this.#outlets.written,
+      more: [...this.#outlets.written, { write: (to) => writeSource(to, this.#identities.source, Date.now()) }],
     });
     const recorder = this.#outlets.recorder(counter, this.#metrics);
     this.#tunnels = new HboneClient(log);
@@ -104,14 +108,16 @@ export class Proxy {
   unready(): string[] {
     const reasons = this.#identities.lacking(Date.now()).map((id) => `no valid SVID for ${id}`);
     if (!this.#running) reasons.unshift('never configured: nothing is accepted');
+    if (this.#listeners.intercepting.broken) reasons.push('the redirect rules are not in place, or not known to be: nothing is accepted from peers (sallyport-redirect apply)');
     return reasons;
   }
 
-  /** Serves the last good configuration, then follows the operator. @throws Error when the admin port is taken */
+  /** Serves the last good configuration, then follows the operator. @throws Error when the admin or the probe port is taken */
   async start(): Promise<void> {
-    const { adminPort, proxy, role } = this.#config;
+    const { adminPort, probes, proxy, role } = this.#config;
     this.#admin = await startAdmin(adminPort, { unready: () => this.unready(), metrics: this.#metrics, config: () => this.#dump() });
-    this.#log.info({ role, adminPort: this.#admin.port }, 'proxy started');
+    this.#probes = probes && (await startProbes(probes, () => this.unready()));
+    this.#log.info({ role, adminPort: this.#admin.port, probePort: this.#probes?.port ?? null }, 'proxy started');
     await this.#workloadApi?.listen();
     this.#identities.start(this.#link);
     const initial = await this.#useSaved();
@@ -146,6 +152,7 @@ export class Proxy {
     this.#authorizers.close();
     this.#workloadApi?.close();
     this.#admin?.close();
+    this.#probes?.close();
     this.#log.info('proxy stopped');
   }
 
@@ -193,15 +200,15 @@ export class Proxy {
   async #apply(set: ConfigSet, version: string, confirmedAt: number): Promise<void> {
     const snapshot = compileSnapshot(set, version, this.#config.trustDomain);
     // Identities first: a listener takes its credentials from them. Those of the present configuration stay until it is left.
-    this.#identities.serve([...(this.#running?.snapshot.workloads ?? []), ...snapshot.workloads]);
+    this.#identities.serve([...(this.#running?.snapshot.workloads ?? []), ...snapshot.workloads], supplierOf(snapshot));
     try {
       const prepared = await this.#listeners.prepare(snapshot);
-      this.#identities.trust.update(snapshot.trust);
+      this.#identities.follow(snapshot.trust);
       this.#running = { set, snapshot, confirmedAt };
       this.#authorizers.update(snapshot.mesh);
       prepared.commit();
     } finally {
-      this.#identities.serve(this.#running?.snapshot.workloads ?? []);
+      this.#identities.serve(this.#running?.snapshot.workloads ?? [], supplierOf(this.#running?.snapshot));
     }
     this.#workloadApi?.changed();
     this.#save();
@@ -226,6 +233,11 @@ export class Proxy {
 
   #dump(): unknown {
     const entries = [...(this.#running?.set ?? [])].map(([name, { hash }]) => ({ name, hash }));
-    return { proxy: this.#config.proxy, version: this.#running?.snapshot.version ?? null, ageSeconds: this.#configAge(), entries };
+    return { proxy: this.#config.proxy, version: this.#running?.snapshot.version ?? null, ageSeconds: this.#configAge(), workloadApi: this.#identities.source, entries };
   }
+}
+
+/** Socket of the Workload API that the Mesh names as the source of identities, or null. */
+function supplierOf(snapshot: Snapshot | undefined): string | null {
+  return snapshot?.mesh.ca.spire?.workloadApi ?? null;
 }

@@ -37,17 +37,27 @@ export class TestCa {
     return { key: String(privateKey.export({ type: 'pkcs8', format: 'pem' })), cert: this.certify(uri, publicKey, changes).join('') };
   }
 
-  /** A leaf with two URI SANs, made by openssl, because our own code cannot write one. */
+  /** A leaf with two URI SANs. */
   twoUriLeaf(directory: string, first: string, second: string): KeyedCertificate {
+    return this.#byOpenssl(directory, `subjectAltName=critical,URI:${first},URI:${second}`);
+  }
+
+  /** A leaf whose extended key usage names this one purpose alone, as OpenSSL calls it. */
+  leafFor(directory: string, uri: string, purpose: 'serverAuth' | 'clientAuth'): KeyedCertificate {
+    return this.#byOpenssl(directory, `subjectAltName=critical,URI:${uri}\nextendedKeyUsage=${purpose}`);
+  }
+
+  /** A leaf by openssl, because our own code cannot write such a one. */
+  #byOpenssl(directory: string, extensions: string): KeyedCertificate {
     const file = (name: string) => join(directory, name);
     writeFileSync(file('ca.key'), this.#issuer.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
     writeFileSync(file('ca.pem'), this.intermediate);
-    writeFileSync(file('ext'), `subjectAltName=critical,URI:${first},URI:${second}\nbasicConstraints=critical,CA:false\nkeyUsage=critical,digitalSignature\n`);
+    writeFileSync(file('ext'), `${extensions}\nbasicConstraints=critical,CA:false\nkeyUsage=critical,digitalSignature\n`);
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const key = String(privateKey.export({ type: 'pkcs8', format: 'pem' }));
     writeFileSync(file('leaf.key'), key, { mode: 0o600 });
     const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe' });
-    openssl('req', '-new', '-key', file('leaf.key'), '-subj', '/CN=two', '-out', file('leaf.csr'));
+    openssl('req', '-new', '-key', file('leaf.key'), '-subj', '/CN=leaf', '-out', file('leaf.csr'));
     openssl('x509', '-req', '-in', file('leaf.csr'), '-CA', file('ca.pem'), '-CAkey', file('ca.key'), '-set_serial', '7', '-days', '1', '-extfile', file('ext'), '-out', file('leaf.pem'));
     return { key, cert: readFileSync(file('leaf.pem'), 'utf8') + this.intermediate };
   }

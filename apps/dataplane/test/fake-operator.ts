@@ -5,7 +5,7 @@ import type { TLSSocket } from 'node:tls';
 import type { z } from 'zod';
 import { canonicalJson, operatorSpiffeId, proxySpiffeId } from '@sallyport/shared/mesh';
 import { type JwtAuthority, readCsr, signJwtSvid } from '@sallyport/shared/pki';
-import { ackRequest, challengeRequest, configDelta, type ConfigEntry, joinRequest, jwtRequest, reattestRequest, reportRequest, type ReportRequest, setHashInput, subscribeRequest, svidRequest } from '@sallyport/shared/push';
+import { ackRequest, attestRequest, challengeRequest, configDelta, type ConfigEntry, joinRequest, jwtRequest, reattestRequest, reportRequest, type ReportRequest, setHashInput, subscribeRequest, svidRequest } from '@sallyport/shared/push';
 import { TestCa, TRUST_DOMAIN } from './certificates.ts';
 
 type Ack = z.infer<typeof ackRequest>;
@@ -31,6 +31,9 @@ export class FakeOperator {
   readonly ca = new TestCa();
   readonly #jwt = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   readonly tokens = new Map<string, string>();
+  /** Projected tokens that are good now, with the proxy of their pod; null for an operator without Kubernetes. */
+  podTokens: Map<string, string> | null = new Map();
+  readonly attests: string[] = [];
   readonly acks: { proxy: string; ack: Ack }[] = [];
   /** Accepted reports, deduplicated by (epoch, seq) as the real operator does. */
   readonly reports: ReportRequest[] = [];
@@ -54,12 +57,17 @@ export class FakeOperator {
   #servers: Http2SecureServer[] = [];
   #version = 0;
   #timer: NodeJS.Timeout | undefined;
+  readonly #host: string;
+
+  constructor(host = '127.0.0.1') {
+    this.#host = host;
+  }
 
   async start(): Promise<void> {
     const join = await this.#listen(Number(this.joinUrl.port), false);
     const stream = await this.#listen(Number(this.streamUrl.port), true);
-    this.joinUrl = new URL(`https://127.0.0.1:${join}`);
-    this.streamUrl = new URL(`https://127.0.0.1:${stream}`);
+    this.joinUrl = new URL(`https://${this.#host}:${join}`);
+    this.streamUrl = new URL(`https://${this.#host}:${stream}`);
     this.#timer = setInterval(() => {
       for (const { stream } of this.#subscribers.values()) if (!stream.closed) stream.write('\n');
     }, this.keepAliveMs);
@@ -125,7 +133,7 @@ export class FakeOperator {
       void this.#serve(stream, String(headers[':path']), mutual ? callerOf(stream) : '');
     });
     this.#servers.push(server);
-    return new Promise((resolve) => server.listen(port, '127.0.0.1', () => resolve((server.address() as AddressInfo).port)));
+    return new Promise((resolve) => server.listen(port, this.#host, () => resolve((server.address() as AddressInfo).port)));
   }
 
   async #serve(stream: ServerHttp2Stream, path: string, caller: string): Promise<void> {
@@ -160,6 +168,7 @@ export class FakeOperator {
       this.#nonces.set(nonce, proxy);
       return { nonce, expiresAt: Date.now() + 60_000 };
     }
+    if (path === '/v1/attest') return this.#onAttest(body);
     if (path !== '/v1/reattest') throw new Refusal(404, 'no such path');
     const { proxy, nonce, signature, csr } = reattestRequest.parse(body);
     const key = this.#machineKeys.get(proxy);
@@ -167,6 +176,16 @@ export class FakeOperator {
     if (!good) throw new Refusal(401, 'unknown machine key');
     this.#nonces.delete(nonce);
     this.reattests.push(proxy);
+    return this.#issue(csr, proxySpiffeId(TRUST_DOMAIN, proxy));
+  }
+
+  #onAttest(body: unknown): unknown {
+    const { token, proxy, csr } = attestRequest.parse(body);
+    if (!this.podTokens) throw new Refusal(404, 'there is no Kubernetes here');
+    const owner = this.podTokens.get(token);
+    if (owner === undefined) throw new Refusal(401, 'the token is not good');
+    if (owner !== proxy) throw new Refusal(403, 'the token is of another pod');
+    this.attests.push(proxy);
     return this.#issue(csr, proxySpiffeId(TRUST_DOMAIN, proxy));
   }
 

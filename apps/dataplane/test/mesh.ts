@@ -14,9 +14,9 @@ import { Proxy } from '../src/proxy.ts';
 import { TRUST_DOMAIN, workloadUri } from './certificates.ts';
 import { FakeOperator } from './fake-operator.ts';
 
-/** Waits until `condition` gives a value; fails after 20 s with what was waited for. */
-export async function until<T>(what: string, condition: () => T | undefined | null | false | Promise<T | undefined | null | false>): Promise<T> {
-  const end = Date.now() + 20_000;
+/** Waits until `condition` gives a value; fails after 20 s, or so many ms, with what was waited for. */
+export async function until<T>(what: string, condition: () => T | undefined | null | false | Promise<T | undefined | null | false>, ms = 20_000): Promise<T> {
+  const end = Date.now() + ms;
   for (;;) {
     const value = await condition();
     if (value !== undefined && value !== null && value !== false) return value;
@@ -31,16 +31,23 @@ export type Entries = Map<string, ConfigEntry>;
 
 /** An operator, proxies and applications in this process, over real sockets. */
 export class TestMesh {
-  readonly operator = new FakeOperator();
+  readonly operator: FakeOperator;
   readonly directory = mkdtempSync(join(tmpdir(), 'dataplane-'));
   readonly logs: Record<string, unknown>[] = [];
   /** What proxies that start from now on are told beside the defaults. */
   telemetry: Partial<ProxyConfig['telemetry']> = {};
+  /** SPIFFE_ENDPOINT_SOCKET of proxies that start from now on. */
+  workloadApiSocket: string | null = null;
   readonly #proxies = new Map<string, Proxy>();
   readonly #closers: (() => void)[] = [];
 
-  static async start(): Promise<TestMesh> {
-    const mesh = new TestMesh();
+  constructor(host?: string) {
+    this.operator = new FakeOperator(host);
+  }
+
+  /** @param host where the operator listens; loopback unless proxies are elsewhere */
+  static async start(host?: string): Promise<TestMesh> {
+    const mesh = new TestMesh(host);
     await mesh.operator.start();
     return mesh;
   }
@@ -60,7 +67,7 @@ export class TestMesh {
     const { joinUrl, streamUrl } = this.operator;
     const telemetry = { accessLog: 'off', accessLogSample: 1, otlp: null, traceSample: 0, ...this.telemetry } as const;
     const workloadApi = join(this.directory, `${name}.workload-api`);
-    return { proxy: name, role: 'node', trustDomain: TRUST_DOMAIN, joinUrl, streamUrl, joinTokenFile, bootstrapBundleFile, stateDir, adminPort: 0, reportInterval: 100, connectionAge: 3_600_000, workloadApi, logLevel: 'debug', telemetry };
+    return { proxy: name, role: 'node', trustDomain: TRUST_DOMAIN, joinUrl, streamUrl, joinTokenFile, tokenFile: null, bootstrapBundleFile, stateDir, adminPort: 0, probes: null, reportInterval: 100, connectionAge: 3_600_000, workloadApi, workloadApiSocket: this.workloadApiSocket, logLevel: 'debug', telemetry };
   }
 
   /** Starts a proxy; its token is made unless the state directory knows it already. */

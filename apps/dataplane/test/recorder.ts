@@ -8,7 +8,7 @@ const NO_TUNNELS = { connections: 0, streams: 0 };
 
 /** Metrics of a proxy that holds nothing. */
 export function testMetrics(): Metrics {
-  return new Metrics({ configAge: () => null, svids: () => [], pendingReports: () => 0, reportGaps: () => 0, tunnels: () => ({ inbound: NO_TUNNELS, outbound: NO_TUNNELS }), more: [] });
+  return new Metrics({ configAge: () => null, svids: () => [], pendingReports: () => 0, reportGaps: () => 0, intercepting: () => ({ intact: null, broken: false }), tunnels: () => ({ inbound: NO_TUNNELS, outbound: NO_TUNNELS }), more: [] });
 }
 
 /** A recorder that counts, and tells what it is told to. */

@@ -15,26 +15,24 @@ import { reconcileDetections } from './controllers/signals.ts';
 import { StatusController } from './controllers/status.ts';
 import { StrictStepper } from './controllers/strict-step.ts';
 import { FederationController, type FederationOptions } from './federation/controller.ts';
-import { appendAudit, auditChain, auditWrites } from './history/audit.ts';
+import { appendAudit, auditChain } from './history/audit.ts';
 import { allOf } from './history/chain.ts';
 import { CertificateLedger, certificateChain } from './history/certificates.ts';
 import { pruneTelemetry } from './history/flows.ts';
 import { JwtLedger, jwtChain } from './history/jwt-issuances.ts';
 import { laggingProxies } from './history/proxies.ts';
-import { ensureUser } from './history/users.ts';
+import { becomeLeader, type Leadership } from './kubernetes/leadership.ts';
 import { JwksController } from './jwks/controller.ts';
 import type { KubeClient } from './kubernetes/client.ts';
 import { connectCluster } from './kubernetes/connect.ts';
+import { type OpenInjection, openInjection } from './kubernetes/injection/start.ts';
 import { meshOf } from './observe/mesh-state.ts';
 import type { StrictSources } from './observe/views/strict.ts';
 import { startProxyPorts } from './push/ports.ts';
 import { PushHub } from './push/hub.ts';
 import type { World } from './push/snapshot.ts';
-import { ResourceCache } from './store/cache.ts';
-import { type Database, openDatabase } from './store/postgres/client.ts';
-import { migrate } from './store/postgres/migrate.ts';
-import { PostgresStore } from './store/postgres/store.ts';
-import { ChangeFeed } from './store/postgres/watch.ts';
+import type { ResourceCache } from './store/cache.ts';
+import { type OpenStore, openStore } from './store/open.ts';
 import { refreshHint, type SpiffeBundle } from '@sallyport/shared/pki';
 import { durationMs, type Workload } from '@sallyport/shared/resources';
 import { repeat } from './schedule.ts';
@@ -43,20 +41,6 @@ const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 /** The first SVID of the operator comes before the Mesh, which may want short lives. */
 const BEFORE_MESH = HOUR / 6;
-
-/** The store and what reads it. */
-async function openStore(config: Config, log: Logger) {
-  const applied = await migrate(config.databaseUrl);
-  if (applied.length > 0) log.info({ migrations: applied }, 'database migrated');
-  const database = openDatabase(config.databaseUrl);
-  await ensureUser(database, config.admin.username, config.admin.password, ['viewer', 'editor', 'approver', 'auditor']);
-  const feed = new ChangeFeed({ url: config.databaseUrl, database });
-  feed.start();
-  const store = new PostgresStore({ database, feed, record: auditWrites(Date.now), now: Date.now });
-  const cache = new ResourceCache(store, (error) => log.warn({ error: message(error) }, 'resource watch failed; following again'));
-  await cache.start();
-  return { database, feed, store, cache };
-}
 
 function message(error: unknown): string {
   return error instanceof Error ? error.message : 'unknown';
@@ -149,7 +133,7 @@ function clusterOf({ cluster }: Config): (() => KubeClient) | null {
 }
 
 /** The CA with its first root, its succession, and what issues from it. */
-async function openCa({ config, ca, files, database, cache, log }: { config: Config; ca: CaStore; files: KeyFiles; database: Database; cache: ResourceCache; log: Logger }) {
+async function openCa({ config, ca, files, opened: { database, cache, pods }, log }: { config: Config; ca: CaStore; files: KeyFiles; opened: OpenStore; log: Logger }) {
   const now = Date.now;
   const { trustDomain } = config;
   const mesh = () => meshOf(cache, trustDomain).spec;
@@ -168,17 +152,18 @@ async function openCa({ config, ca, files, database, cache, log }: { config: Con
   // A root stays for as long as anything below it is valid, and our own SVID is renewed at no cost. An hour leaves room for clocks that differ.
   const ownLifetime = () => (cache.all('Mesh').length === 0 ? BEFORE_MESH : Math.min(HOUR, lifetime()));
   const workload = (namespace: string, name: string) => findWorkload(cache, namespace, name);
-  const issuance = new Issuance({ authority, database, ledger, workload, trustDomain, lifetime, ownLifetime, withheld: () => controller.withheld, jwt, jwtLedger: new JwtLedger(database), now });
+  const issuance = new Issuance({ authority, database, ledger, workload, trustDomain, lifetime, ownLifetime, withheld: () => controller.withheld, jwt, jwtLedger: new JwtLedger(database), pods, now });
   return { authority, controller, issuance, jwt };
 }
 
 /** Composition root: the only place that chooses adapters and ties rooms together. */
-async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
+async function run(config: Config, { leading, advertise }: Leadership, injection: OpenInjection, log: Logger): Promise<() => Promise<void>> {
   const now = Date.now;
   const files = new KeyFiles(config.stateDir, config.kekFile);
   const ca = CaStore.open(files, config.trustDomain, now());
-  const { database, feed, store, cache } = await openStore(config, log);
-  const { authority, controller, issuance, jwt } = await openCa({ config, ca, files, database, cache, log });
+  const opened = await openStore(config, leading, log);
+  const { database, store, cache } = opened;
+  const { authority, controller, issuance, jwt } = await openCa({ config, ca, files, opened, log });
   const { jwks, federation } = await startFetching(config, { cache, database, now, random: Math.random, log });
   const hub = new PushHub({ world: worldReader(config, cache, { authority, jwks, jwt, federation }), proxies: () => servingProxies(cache), now });
   const events = new Events();
@@ -187,10 +172,11 @@ async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
   const status = new StatusController({ cache, store, hub, trustDomain: config.trustDomain, keys: (source) => jwks.state(source), ca: () => controller.condition, federation: (object) => federation.state(object), now, log });
   followChanges({ cache, hub, keys: [jwks, jwt, federation], authority, status, events });
   const acks = new BundleAcks(hub, database);
-  const ports = await startProxyPorts({ config, authority, issuance, hub, database, bundle: () => ownBundle(authority, jwt, controller), now, onReport: () => events.publish('telemetry'), log });
-  const api = createApi({ ...sources, store, authority, ca: controller, issuance, federation, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: allOf(certificateChain(database), jwtChain(database)), evidenceKey: openEvidenceKey(files), ready: () => true });
+  const ports = await startProxyPorts({ config, authority, issuance, hub, database, bundle: () => (controller.withheld === null ? ownBundle(authority, jwt, controller) : null), now, onReport: () => events.publish('telemetry'), log });
+  const api = createApi({ ...sources, store, authority, ca: controller, issuance, federation, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: allOf(certificateChain(database), jwtChain(database)), evidenceKey: openEvidenceKey(files), ready: () => injection.unready().length === 0 });
   const http = await listenApi(api, config.host, config.ports.api);
   const jobs = startJobs({ sources, stepper, jwks, federation, rotate: () => acks.keep().then(() => controller.tick()).then(() => jwt.tick()), events, config, log });
+  advertise({ api: http.port, join: ports.joinPort, stream: ports.streamPort, bundle: ports.bundlePort });
   log.info({ api: http.port, join: ports.joinPort, stream: ports.streamPort, bundle: ports.bundlePort, trustDomain: config.trustDomain }, 'operator ready');
   return async () => {
     await Promise.all([...jobs.map((stop) => stop()), jwks.close(), federation.close()]);
@@ -198,15 +184,15 @@ async function run(config: Config, log: Logger): Promise<() => Promise<void>> {
     status.close();
     hub.close();
     controller.close();
-    await Promise.all([cache.close(), feed.close()]);
-    await database.$disconnect();
+    await opened.close();
   };
 }
 
 async function main(): Promise<void> {
   const config = readConfig(process.env);
   const log = pino({ name: 'operator', level: config.logLevel });
-  const stop = await run(config, log);
+  const starting = new AbortController();
+  let stop = async () => starting.abort();
   let stopping = false;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
@@ -217,6 +203,12 @@ async function main(): Promise<void> {
       void stop().then(() => process.exit(0));
     });
   }
+  // Every replica injects: pods must start while none leads.
+  const injection = await openInjection(config, log);
+  const leadership = await becomeLeader(config, starting.signal, log);
+  const stopRun = await run(config, leadership, injection, log);
+  // The lease goes back last: until then the next leader must not begin.
+  stop = () => stopRun().then(() => Promise.all([leadership.release(), injection.close()])).then(() => undefined);
 }
 
 try {

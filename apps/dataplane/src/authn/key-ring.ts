@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { PublicJwk } from '@sallyport/shared/push';
-import { compactVerify, type CryptoKey, errors, importJWK, type JWK } from 'jose';
+import type { RingKey } from './signature.ts';
 import type { DecodedToken } from './token.ts';
 
 /** Tokens whose signature was found good; a new configuration starts anew. */
@@ -16,12 +16,6 @@ function algorithmsOf(key: PublicJwk): readonly string[] {
   return key.alg === undefined || key.kty === 'OKP' ? all : all.filter((name) => name === key.alg);
 }
 
-interface RingKey {
-  readonly jwk: PublicJwk;
-  readonly algorithms: readonly string[];
-  readonly imported: Map<string, Promise<CryptoKey | null>>;
-}
-
 /** The public keys of one issuer. */
 export class KeyRing {
   readonly #keys: readonly RingKey[];
@@ -35,8 +29,12 @@ export class KeyRing {
   async verify(token: DecodedToken): Promise<boolean> {
     const digest = createHash('sha256').update(token.text).digest('base64');
     if (this.#good.has(digest)) return true;
-    for (const key of this.#keys) {
-      if (fits(key, token) && (await signedBy(key, token))) return this.#remember(digest);
+    const fitting = this.#keys.filter((key) => fits(key, token));
+    if (fitting.length === 0) return false;
+    // Loaded by the first token: most proxies never see one.
+    const { signedBy } = await import('./signature.ts');
+    for (const key of fitting) {
+      if (await signedBy(key, token)) return this.#remember(digest);
     }
     return false;
   }
@@ -51,28 +49,4 @@ export class KeyRing {
 /** RFC 7515 §4.1.4: `kid` is a hint; only where both have one must it agree. */
 function fits({ jwk, algorithms }: RingKey, { algorithm, keyId }: DecodedToken): boolean {
   return algorithms.includes(algorithm) && (jwk.kid === undefined || keyId === null || jwk.kid === keyId);
-}
-
-async function signedBy(key: RingKey, { text, algorithm }: DecodedToken): Promise<boolean> {
-  const imported = await importKey(key, algorithm);
-  if (imported === null) return false;
-  try {
-    await compactVerify(text, imported, { algorithms: [algorithm] });
-    return true;
-  } catch (error) {
-    if (error instanceof errors.JOSEError) return false;
-    // A key that WebCrypto cannot use with the algorithm verifies nothing.
-    if (error instanceof TypeError || error instanceof DOMException) return false;
-    throw error;
-  }
-}
-
-function importKey({ jwk, imported }: RingKey, algorithm: string): Promise<CryptoKey | null> {
-  const known = imported.get(algorithm);
-  if (known) return known;
-  // Without its own `alg`: the token's was held against the key's type already.
-  const { alg: _alg, ...rest } = jwk;
-  const fresh = importJWK(rest as JWK, algorithm).then((key) => (key instanceof Uint8Array ? null : key), () => null);
-  imported.set(algorithm, fresh);
-  return fresh;
 }

@@ -9,7 +9,7 @@ import { type LimitName, type Limits, Shares } from '../listener/limits.ts';
 import { retirement } from '../listener/retirement.ts';
 import { plainIp, TlsPeers } from '../listener/tls-peers.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
-import { ERROR, field, type MessageHead } from '../wire/index.ts';
+import { field, type MessageHead } from '../wire/index.ts';
 import { HboneStream } from './stream.ts';
 import { type StreamOwner, Tunnel, type TunnelStream } from './tunnel.ts';
 
@@ -153,8 +153,6 @@ export class HboneServer {
 }
 
 function refuse(tunnel: Tunnel, stream: TunnelStream, status: number): null {
-  tunnel.connection.respond(stream, [field(':status', String(status))], true);
-  // RFC 9113 §8.1: a server may ask that the rest of the request be not sent.
-  tunnel.connection.reset(stream, ERROR.NO_ERROR);
+  tunnel.connection.refuse(stream, [field(':status', String(status))]);
   return null;
 }

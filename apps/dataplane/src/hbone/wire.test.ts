@@ -115,6 +115,20 @@ it.each(refusals)('refuses %s', async (_name, fields, status) => {
   peer.socket.destroy();
 });
 
+it('bears a few refused requests, and not a flood of them, whatever they are refused for', async () => {
+  hbone = await startServer(ca, shout);
+  const flood = (count: number) => Array.from({ length: count }, (_, n) => headers(n * 2 + 1, refusals[n % refusals.length]?.[1], 0));
+  const [few, many] = [connect(ca.leaf(CLIENT)), connect(ca.leaf(CLIENT))];
+  few.socket.write(Buffer.concat([greeting, ...flood(150)]));
+  many.socket.write(Buffer.concat([greeting, ...flood(2_000)]));
+  await until('the close', () => many.closed);
+  expect(described([many.received]).at(-1)).toMatch(/^GOAWAY \d+ 11$/);
+  await until('all answers', () => described([few.received]).filter((each) => each.startsWith('RST_STREAM')).length === 150);
+  few.socket.write(Buffer.concat([headers(301, [[':method', 'CONNECT'], [':authority', '127.0.0.7:8080']], 0)]));
+  await until('the stream', () => accepted.length === 1);
+  few.socket.destroy();
+});
+
 describe('handshake', () => {
   const peers: [string, () => Partial<KeyedCertificate>, tls.ConnectionOptions, RegExp][] = [
     ['nobody', () => ({}), {}, /PEER_DID_NOT_RETURN_A_CERTIFICATE/],

@@ -42,8 +42,13 @@ export interface RequestMessage extends Message {
   withFields(fields: readonly FieldPair[]): RequestMessage;
 }
 
-export interface ResponseMessage extends Message {
+/** What an answer says of how the call went: its head, or its trailers with the head's status. */
+export interface AnswerHead {
   readonly status: number;
+  header(name: string): string | null;
+}
+
+export interface ResponseMessage extends Message, AnswerHead {
   /** `close`: the connection ends with this answer. `chunked`: the body, whose size is not announced, will be sent in chunks. */
   toHttp1(edits: Edits, how: { readonly close: boolean; readonly chunked: boolean; readonly webSocket: boolean }): Buffer;
   toHttp2(edits: Edits): Field[];
@@ -115,7 +120,14 @@ export interface Upstream {
   consume(bytes: number): void;
   /** Nobody wants it any more. */
   abort(): void;
-  switchProtocol(): { readonly link: Link; readonly rest: Buffer };
+  switchProtocol(): SwitchedUpstream;
+}
+
+/** A connection that switched protocols, and the bytes that came already. Whoever has it says when it ended. */
+export interface SwitchedUpstream {
+  readonly link: Link;
+  readonly rest: Buffer;
+  readonly ended: () => void;
 }
 
 /** Connections to one place under one identity. */

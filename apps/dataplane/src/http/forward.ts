@@ -1,36 +1,35 @@
 import type { Link } from '../link/link.ts';
 import { ReplayBuffer } from '../traffic/replay.ts';
-import { compileRemoval, ERROR, type Removal } from '../wire/index.ts';
-import type { Downstream, DownstreamUser, Edits, RequestMessage, ResponseMessage, Trailers, Upstream, UpstreamPool, UpstreamUser } from './exchange.ts';
-import { H2Failure } from './h2-outgoing.ts';
+import type { Removal } from '../wire/index.ts';
+import { codeFor, lateTrailers, outcomeOf, PatienceError } from './endings.ts';
+import type { AnswerHead, Downstream, DownstreamUser, Edits, RequestMessage, ResponseMessage, SwitchedUpstream, Trailers, Upstream, UpstreamPool, UpstreamUser } from './exchange.ts';
 import type { MirrorCopy } from './mirror-copy.ts';
+import { RESERVED } from './reserved.ts';
 
-/** By trailers nobody states an identity or a verdict: some would read them as if they were headers. */
-export const RESERVED: Removal = compileRemoval(['x-forwarded-client-cert'], ['x-sallyport-']);
+/** Ends of calls come in so many ms at once: timers of many lengths cost more than those of a few. */
+const END_STEP_MS = 16;
 
 /** In which form a request goes on. */
 export interface ForwardPlan {
   readonly request: RequestMessage;
   readonly target: string;
-  readonly edits: Edits;
   /** What is not passed on of the request's trailers. */
   readonly trailers: Removal;
   /** Gets the body too. */
   readonly copy: MirrorCopy | null;
+  /** When the whole call must be over, by `performance.now()`; Infinity for no limit. */
+  readonly deadline: number;
 }
 
 /** Where a request goes. */
 export interface Hop {
   readonly pool: UpstreamPool;
+  /** What becomes of the request's head. */
+  readonly edits: Edits;
   /** What becomes of the answer's head. */
   readonly answer: Edits;
   /** Ms until the answer's head must be here; Infinity for no limit. */
   readonly patience: number;
-}
-
-/** No answer came in the time that the hop had. */
-export class PatienceError extends Error {
-  override readonly name = 'PatienceError';
 }
 
 /** How forwarding ended. `unreachable`: nothing was answered, and the caller of `forward` must answer. */
@@ -43,20 +42,22 @@ export interface ForwardOutcome {
 
 export interface ForwardUser {
   /**
-   * An attempt ended: with an answer of this status, of which the caller saw nothing yet, or with an error.
+   * An attempt ended: with this answer, of which the caller saw nothing yet, or with an error.
    *
    * @param untouched nobody took anything of the request
    * @param replayable it can be sent again as it was
    * @returns ms after which to try {@link next}; null to leave it at that
    */
-  again(end: number | Error, untouched: boolean, replayable: boolean): number | null;
+  again(end: AnswerHead | Error, untouched: boolean, replayable: boolean): number | null;
+  /** True when trailers that come together with their head may say that the attempt failed. */
+  readonly readsTrailers: boolean;
   /** Where to try now; null when there is nowhere. */
   next(): Hop | null;
   /** The answer's head came. True when the caller's connection is to end with it. */
   answered(response: ResponseMessage): boolean;
   finished(outcome: ForwardOutcome): void;
-  /** The upstream switched protocols; both connections are the callee's, with the bytes that were passed on already. */
-  switched(client: Link, upstream: Link, received: number, sent: number): void;
+  /** The upstream switched protocols; both connections are the callee's. The bytes that came already were passed on. */
+  switched(client: Link, upstream: SwitchedUpstream, received: number): void;
 }
 
 /** Streams a request to its upstream and the answer back, with back-pressure, trailers and interim answers. */
@@ -73,8 +74,10 @@ class Forwarding implements UpstreamUser {
   #upstream: Upstream | null = null;
   readonly #kept = new ReplayBuffer();
   #timer: NodeJS.Timeout | null = null;
+  #end: NodeJS.Timeout | null = null;
   #requestEnded = false;
   #answered = false;
+  #held: ResponseMessage | null = null;
   #over = false;
   #received = 0;
   #sent = 0;
@@ -89,13 +92,15 @@ class Forwarding implements UpstreamUser {
 
   start(): void {
     this.#call.attach(new Sender(this));
+    const { deadline } = this.#plan;
+    if (Number.isFinite(deadline)) this.#end = setTimeout(() => this.#late(), Math.ceil(Math.max(1, deadline - performance.now()) / END_STEP_MS) * END_STEP_MS);
     this.#send();
     if (this.#hasBody) this.#call.readBody();
   }
 
   #send(): void {
-    const { request, target, edits } = this.#plan;
-    this.#upstream = this.#hop.pool.call(request, target, edits, this.#hasBody, this);
+    const { request, target } = this.#plan;
+    this.#upstream = this.#hop.pool.call(request, target, this.#hop.edits, this.#hasBody, this);
     if (Number.isFinite(this.#hop.patience)) this.#timer = setTimeout(() => this.#lostPatience(), this.#hop.patience);
   }
 
@@ -138,8 +143,22 @@ class Forwarding implements UpstreamUser {
 
   onResponse(response: ResponseMessage, end: boolean): void {
     if (this.#over) return;
+    if (end || response.status !== 200 || !this.#user.readsTrailers) return this.#take(response, response, end);
+    // What comes with the head in one piece comes before this.
+    this.#held = response;
+    queueMicrotask(() => this.#release());
+  }
+
+  /** The head that was held is one that others follow. */
+  #release(): void {
+    const held = this.#held;
+    this.#held = null;
+    if (held !== null && !this.#over) this.#take(held, held, false);
+  }
+
+  #take(response: ResponseMessage, outcome: AnswerHead, end: boolean): void {
     this.#stopTimer();
-    const wait = this.#user.again(response.status, false, this.#kept.chunks !== null);
+    const wait = this.#user.again(outcome, false, this.#kept.chunks !== null);
     if (wait !== null) {
       this.#upstream?.abort();
       return this.#repeatAfter(wait, new Error(`the answer was ${response.status}`));
@@ -153,6 +172,7 @@ class Forwarding implements UpstreamUser {
   }
 
   onBody(data: Buffer): void {
+    if (this.#held !== null) this.#release();
     if (this.#over) return;
     this.#sent += data.length;
     if (!this.#call.write(data)) this.#upstream?.pause();
@@ -161,6 +181,10 @@ class Forwarding implements UpstreamUser {
 
   onEnd(trailers: Trailers | null): void {
     if (this.#over) return;
+    const held = this.#held;
+    this.#held = null;
+    if (held !== null) this.#take(held, trailers === null ? held : outcomeOf(held, trailers), false);
+    if (!this.#answered) return;
     this.#call.end(trailers, RESERVED);
     this.#finish('answered', null);
   }
@@ -171,6 +195,7 @@ class Forwarding implements UpstreamUser {
 
   onFailed(error: Error, untouched: boolean): void {
     if (this.#over) return;
+    this.#held = null;
     if (this.#answered) {
       // A body that stops short must not look complete to whoever reads it.
       this.#call.abort(codeFor(error));
@@ -185,6 +210,19 @@ class Forwarding implements UpstreamUser {
   #lostPatience(): void {
     this.#upstream?.abort();
     this.onFailed(new PatienceError(`no answer within ${Math.round(this.#hop.patience)} ms`), false);
+  }
+
+  /** The time of the whole call is over. */
+  #late(): void {
+    if (this.#over) return;
+    const error = new PatienceError('the deadline of the call is over');
+    this.#upstream?.abort();
+    if (!this.#answered) {
+      this.#user.again(error, false, false);
+      return this.#finish('unreachable', error);
+    }
+    this.#call.end(lateTrailers(), RESERVED);
+    this.#finish('answered', error);
   }
 
   #repeatAfter(wait: number, error: Error): void {
@@ -208,13 +246,14 @@ class Forwarding implements UpstreamUser {
 
   #switch(response: ResponseMessage): void {
     this.#over = true;
+    if (this.#end !== null) clearTimeout(this.#end);
     this.#call.respond(response, this.#hop.answer, { end: false, close: false });
     const client = this.#call.switchProtocol();
     const upstream = this.#upstream?.switchProtocol();
     if (upstream === undefined) return client.link.destroy();
     client.link.write(upstream.rest);
     upstream.link.write(client.rest);
-    this.#user.switched(client.link, upstream.link, client.rest.length, upstream.rest.length);
+    this.#user.switched(client.link, upstream, client.rest.length);
   }
 
   #stopTimer(): void {
@@ -225,18 +264,11 @@ class Forwarding implements UpstreamUser {
   #finish(kind: ForwardOutcome['kind'], error: Error | null): void {
     this.#over = true;
     this.#stopTimer();
+    if (this.#end !== null) clearTimeout(this.#end);
     this.#kept.drop();
     if (this.#hasBody && !this.#requestEnded) this.#plan.copy?.stop();
     this.#user.finished({ kind, error, received: this.#received, sent: this.#sent });
   }
-}
-
-/**
- * What the caller is told of an answer that broke off. A service that cancels says so to gRPC's clients (RFC 9113 §7 CANCEL);
- * every other code is about our own connection to it, and REFUSED_STREAM would be a lie after an answer began.
- */
-function codeFor(error: Error): number {
-  return error instanceof H2Failure && error.code === ERROR.CANCEL ? ERROR.CANCEL : ERROR.INTERNAL_ERROR;
 }
 
 /** What the caller's side tells. */

@@ -1,5 +1,6 @@
 import type { FlowReason } from '@sallyport/shared/mesh';
 import type { FieldPair } from '../wire/index.ts';
+import type { AnswerHead } from './exchange.ts';
 
 /** A refusal as a client of gRPC reads it: a head with status 200 and nothing after it. */
 export interface GrpcRefusal {
@@ -16,8 +17,15 @@ const BY_STATUS: Readonly<Record<number, number>> = { 400: 3, 401: 16, 403: 7, 4
 /** INTERNAL: a status that says nothing to callers of gRPC. */
 const OTHERWISE = 13;
 
+/** UNAVAILABLE, as 504 is otherwise, would have clients ask again at once. */
+export const DEADLINE_EXCEEDED = 4;
+
 /** The media types of gRPC: `application/grpc` with `+proto` and the like. Not gRPC-Web, which has its trailers in the body. */
 const GRPC = /^application\/grpc(?:\+[\w.-]{1,64})?(?=$|[\s;])/i;
+
+export function isGrpc(contentType: string | null): boolean {
+  return contentType !== null && GRPC.test(contentType);
+}
 
 /**
  * A refusal of a gRPC call as a trailers-only answer (PROTOCOL-HTTP2.md, "Responses": `Trailers-Only → HTTP-Status
@@ -32,7 +40,7 @@ export function grpcRefusal(contentType: string | null, status: number, reason: 
     status: 200,
     fields: [
       ['content-type', type.toLowerCase()],
-      ...grpcStatusFields(BY_STATUS[status] ?? OTHERWISE, text),
+      ...grpcStatusFields(reason === 'timeout' ? DEADLINE_EXCEEDED : (BY_STATUS[status] ?? OTHERWISE), text),
       ['x-sallyport-reason', reason],
     ],
   };
@@ -41,6 +49,12 @@ export function grpcRefusal(contentType: string | null, status: number, reason: 
 /** PROTOCOL-HTTP2.md: `Status → "grpc-status" 1*DIGIT`, and its message. */
 export function grpcStatusFields(status: number, text: string): FieldPair[] {
   return [['grpc-status', String(status)], ['grpc-message', percentEncoded(text)]];
+}
+
+/** The status of gRPC that an answer ends with, which only trailers and trailers-only answers have; null when it has none. */
+export function grpcStatusOf(answer: AnswerHead): number | null {
+  const text = answer.status === 200 ? answer.header('grpc-status') : null;
+  return text !== null && /^\d{1,3}$/.test(text) ? Number(text) : null;
 }
 
 /** PROTOCOL-HTTP2.md: "Percent-Byte-Unencoded → 1*( %x20-%x24 / %x26-%x7E )", all else of the text's UTF-8 as `%XX`. */

@@ -1,15 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import http2 from 'node:http2';
 import type { Server } from '@grpc/grpc-js';
 import grpc from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { workloadUri } from '../../test/certificates.ts';
 import { cancelled, echoClient, echoServer, unary } from '../../test/grpc.ts';
+import { answerTo } from './relay.fixture.ts';
 import { addPolicy, addService, addWorkload, baseEntries, countOf, type Entries, freePort, TestMesh, until } from '../../test/mesh.ts';
 
 let mesh: TestMesh;
 let server: Entries;
 let app: Server;
+let port: number;
 let client: ReturnType<typeof echoClient>;
 
 beforeEach(async () => {
@@ -17,7 +20,7 @@ beforeEach(async () => {
   cancelled.length = 0;
   const path = mesh.socketPath('echo');
   app = await echoServer(path);
-  const port = await freePort();
+  port = await freePort();
   const caller = baseEntries(mesh.operator.ca.root);
   addWorkload(caller, 'shop', 'web', { outbound: [{ protocol: 'http', listen: `unix:${mesh.socketPath('out')}` }] });
   addService(caller, 'pay', 'echo', 'grpc', [{ port, spiffeId: workloadUri('pay', 'echo') }]);
@@ -79,6 +82,17 @@ describe('gRPC through two proxies', () => {
   it('ends at the application too when the deadline passes', async () => {
     expect(await unary(client, 'hang', {}, { deadline: Date.now() + 500 })).toMatchObject({ code: grpc.status.DEADLINE_EXCEEDED });
     await until('the application to be told', () => cancelled.includes('Unary'));
+  });
+
+  it('is told so by the called proxy too, whoever calls it', async () => {
+    const session = http2.connect(`http://127.0.0.1:${port}`);
+    const stream = session.request({ ':method': 'POST', ':path': '/test.Echo/Unary', 'content-type': 'application/grpc', te: 'trailers', 'grpc-timeout': '200m' });
+    stream.end(Buffer.from('\0\0\0\0\x04hang', 'latin1'));
+    const { headers } = await answerTo(stream);
+    session.destroy();
+    expect(headers).toMatchObject({ 'grpc-status': '4', 'x-sallyport-reason': 'timeout' });
+    await until('the application to be told', () => cancelled.includes('Unary'));
+    expect(countOf(await mesh.flows('b'), ({ verdict, reason }) => verdict === 'failed' && reason === 'timeout')).toBe(1);
   });
 
   it('denies in the words of gRPC, before and while a caller streams', async () => {

@@ -1,7 +1,6 @@
 import { HboneStream, type StreamCarrier } from '../hbone/stream.ts';
-import type { Link } from '../link/link.ts';
 import { type Connection, ERROR, type Field, type MessageHead, type Removal, type Stream } from '../wire/index.ts';
-import type { Trailers, Upstream, UpstreamUser } from './exchange.ts';
+import type { SwitchedUpstream, Trailers, Upstream, UpstreamUser } from './exchange.ts';
 import { H2Body } from './h2-body.ts';
 import { isIdempotent } from './idempotent.ts';
 import { type Answered, H2Response } from './h2-message.ts';
@@ -114,11 +113,11 @@ export class OutgoingCall implements Upstream {
     if (this.#stream !== null) this.#carriage?.connection.reset(this.#stream, ERROR.CANCEL);
   }
 
-  switchProtocol(): { readonly link: Link; readonly rest: Buffer } {
+  switchProtocol(): SwitchedUpstream {
     if (this.#carriage === null || this.#stream === null) throw new Error('nothing was switched');
     this.#over = true;
     this.#tunnel = new HboneStream(this.#carriage, this.#stream, () => this.#leave(this));
-    return { link: this.#tunnel, rest: NOTHING };
+    return { link: this.#tunnel, rest: NOTHING, ended: () => undefined };
   }
 
   takeHead(head: MessageHead, end: boolean): void {

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Link } from '../link/link.ts';
 import { retirement } from '../listener/retirement.ts';
+import type { Place } from '../traffic/breaker.ts';
 import type { Field, MessageHead, Stream } from '../wire/index.ts';
+import { type ConnectionGate, type GatedPool, OverloadError } from './connection-gate.ts';
 import type { Edits, RequestMessage, Upstream, UpstreamPool, UpstreamUser } from './exchange.ts';
 import { Carrier, type CarrierUser, WITH_APPLICATIONS } from './h2-carrier.ts';
 import { OutgoingCall } from './h2-outgoing.ts';
@@ -13,10 +15,13 @@ const MAX_WAITING = 4_096;
 /** Peers are authenticated once, so the age of a connection is bounded (with jitter). */
 
 /** Calls by HTTP/2 with prior knowledge, RFC 9113 §3.3: one connection, and more only when its streams are used up. */
-export class H2Pool implements UpstreamPool {
+export class H2Pool implements UpstreamPool, GatedPool {
   readonly #dial: () => Promise<Link>;
   readonly #defect: (error: unknown) => void;
+  readonly #gate: ConnectionGate | null;
   readonly #connections = new Set<H2Client>();
+  /** The place that a connection more waits for. */
+  #turn: Place | null = null;
   readonly #open = new Set<OutgoingCall>();
   #waiting: OutgoingCall[] = [];
   #dialing = 0;
@@ -25,10 +30,13 @@ export class H2Pool implements UpstreamPool {
   /**
    * @param dial makes a connection that is ready for the first byte; its error reaches the calls that wait for it
    * @param defect told of failures of this program itself; the connection was broken
+   * @param gate what bounds its connections together with those of other pools
    */
-  constructor(dial: () => Promise<Link>, defect: (error: unknown) => void) {
+  constructor(dial: () => Promise<Link>, defect: (error: unknown) => void, gate: ConnectionGate | null = null) {
     this.#dial = dial;
     this.#defect = defect;
+    this.#gate = gate;
+    gate?.join(this);
   }
 
   get load(): number {
@@ -45,7 +53,13 @@ export class H2Pool implements UpstreamPool {
 
   retire(): void {
     this.#retired = true;
+    this.#gate?.leave(this);
     this.#settle();
+  }
+
+  giveUpIdle(): boolean {
+    for (const client of this.#connections) if (client.giveUp()) return true;
+    return false;
   }
 
   #begin(call: OutgoingCall): boolean {
@@ -56,23 +70,40 @@ export class H2Pool implements UpstreamPool {
   #wait(call: OutgoingCall): void {
     if (this.#waiting.length >= MAX_WAITING) return queueMicrotask(() => call.fail(new Error('too many calls wait for a connection'), true));
     this.#waiting.push(call);
-    if (this.#dialing === 0) this.#connect();
+    if (this.#dialing === 0) this.#ask();
   }
 
-  #connect(): void {
+  /** One connection more, when there is room for one. */
+  #ask(): void {
     if (this.#connections.size >= MAX_CONNECTIONS) return;
+    if (this.#gate === null) return this.#connect(null);
+    if (this.#turn === null) {
+      const place = this.#gate.enter(() => {
+        const turn = this.#turn;
+        this.#turn = null;
+        if (turn !== null) this.#connect(turn);
+      });
+      if (place !== null && !place.waiting) return this.#connect(place);
+      this.#turn = place;
+    }
+    // Nothing is on its way for them.
+    for (const call of this.#waiting.splice(this.#gate.mayWait)) queueMicrotask(() => call.fail(new OverloadError('the traffic policy allows no more connections'), true));
+  }
+
+  #connect(place: Place | null): void {
     this.#dialing += 1;
     this.#dial().then(
-      (link) => this.#connected(link),
+      (link) => this.#connected(link, place),
       (error: Error) => {
         this.#dialing -= 1;
+        place?.leave();
         this.#unreachable(error);
       },
     );
   }
 
-  #connected(link: Link): void {
-    const client = new H2Client(link, {
+  #connected(link: Link, place: Place | null): void {
+    const client = new H2Client(link, place, {
       ready: () => {
         this.#dialing -= 1;
         this.#serve();
@@ -80,6 +111,7 @@ export class H2Pool implements UpstreamPool {
       room: () => this.#serve(),
       gone: (reason) => {
         this.#connections.delete(client);
+        place?.leave();
         // Whoever never spoke HTTP/2 will not the next time.
         if (client.ready) return this.#serve();
         this.#dialing -= 1;
@@ -106,7 +138,7 @@ export class H2Pool implements UpstreamPool {
       this.#waiting.unshift(call);
       break;
     }
-    if (this.#waiting.length > 0 && this.#dialing === 0) this.#connect();
+    if (this.#waiting.length > 0 && this.#dialing === 0) this.#ask();
     this.#settle();
   }
 
@@ -114,10 +146,19 @@ export class H2Pool implements UpstreamPool {
     this.#open.delete(call);
     const at = this.#waiting.indexOf(call);
     if (at >= 0) this.#waiting.splice(at, 1);
+    if (at >= 0 && this.#waiting.length === 0) this.#makeWay();
+  }
+
+  /** Nobody waits here: what others wait for is theirs. */
+  #makeWay(): void {
+    this.#turn?.leave();
+    this.#turn = null;
+    if (this.#gate?.crowded === true) this.giveUpIdle();
   }
 
   /** After the pool's retirement connections go once nobody waits for them. */
   #settle(): void {
+    if (this.#waiting.length === 0) this.#makeWay();
     if (!this.#retired || this.#waiting.length > 0) return;
     for (const client of this.#connections) client.carrier.retire();
   }
@@ -138,9 +179,12 @@ class H2Client implements CarrierUser<OutgoingCall> {
   ready = false;
   readonly #user: ClientUser;
   readonly #retireAt = retirement();
+  readonly #place: Place | null;
   #reason = 'the connection closed';
 
-  constructor(link: Link, user: ClientUser) {
+  /** @param place what it holds where their number is limited */
+  constructor(link: Link, place: Place | null, user: ClientUser) {
+    this.#place = place;
     this.#user = user;
     this.carrier = new Carrier<OutgoingCall>(link, { role: 'client' }, this, WITH_APPLICATIONS);
   }
@@ -151,6 +195,14 @@ class H2Client implements CarrierUser<OutgoingCall> {
     if (Date.now() < this.#retireAt) return true;
     this.carrier.retire();
     return false;
+  }
+
+  /** Ends it when it carries nothing; its place is free at once. */
+  giveUp(): boolean {
+    if (!this.ready || this.carrier.connection.streamCount > 0 || !this.carrier.connection.canOpen) return false;
+    this.carrier.retire();
+    this.#place?.leave();
+    return true;
   }
 
   onReady(): void {

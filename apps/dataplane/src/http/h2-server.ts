@@ -55,8 +55,7 @@ export class H2Server implements CarrierUser<H2Call> {
 
   onHeaders(stream: Stream<H2Call>, head: MessageHead, end: boolean): void {
     if (!isServed(head)) {
-      this.#carrier.connection.respond(stream, NOT_SERVED, true);
-      this.#carrier.connection.reset(stream, ERROR.NO_ERROR);
+      this.#carrier.connection.refuse(stream, NOT_SERVED);
       return this.#user.onMalformed('a request that is not served here');
     }
     const call = new H2Call(this.#carrier, stream, head, end, () => this.retire());

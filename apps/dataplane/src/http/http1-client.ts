@@ -1,6 +1,7 @@
 import type { Link, LinkUser } from '../link/link.ts';
 import { connectionAge } from '../listener/retirement.ts';
 import { BODY, type Fields, type ResponseHead, ResponseReader } from '../wire/index.ts';
+import type { SwitchedUpstream } from './exchange.ts';
 import { Http1Response, Http1Trailers } from './http1-message.ts';
 import type { Http1Outgoing, OutgoingCarrier } from './http1-outgoing.ts';
 import { InvalidAnswer } from './invalid-answer.ts';
@@ -8,6 +9,8 @@ import { follow, forget, type Ticking } from './sweeper.ts';
 
 /** All in seconds. Shorter than any server of ours keeps an idle connection: the client closes first and no request meets a closed one. */
 const IDLE_S = 30;
+/** How much sooner than the server an idle connection is given up: what is on its way then still comes before its end. */
+const AHEAD_S = 2;
 /** Without a byte for this long the upstream counts as gone. */
 const ANSWER_S = 300;
 /** Peers are authenticated once, so the age of a connection is bounded (with jitter). */
@@ -18,6 +21,8 @@ export interface ClientUser {
   free(client: Http1Client): void;
   /** It carries nothing any more. Comes once. */
   gone(client: Http1Client): void;
+  /** The same for one whose link lives on in other hands. Gives what is to be called when that ends. */
+  detached(client: Http1Client): () => void;
   /** A failure of this program itself; the connection and its call are broken. */
   readonly defect: (error: unknown) => void;
 }
@@ -36,6 +41,8 @@ export class Http1Client implements LinkUser, OutgoingCarrier, Ticking {
   #over = false;
   #ended = false;
   #age = 0;
+  /** How long the server says that it waits for the next request. */
+  #keptFor = Number.POSITIVE_INFINITY;
   #quiet = 0;
 
   constructor(link: Link, user: ClientUser) {
@@ -57,6 +64,11 @@ export class Http1Client implements LinkUser, OutgoingCarrier, Ticking {
   /** True when it can carry a call. */
   get usable(): boolean {
     return !this.#over && this.#call === null && !this.#link.destroyed && !this.#link.retiring && this.#age < this.#maxAge;
+  }
+
+  /** Seconds since it was used, between calls: one more than are told may have gone by. */
+  get idle(): number {
+    return this.#quiet;
   }
 
   begin(call: Http1Outgoing): void {
@@ -97,12 +109,14 @@ export class Http1Client implements LinkUser, OutgoingCarrier, Ticking {
     this.#link.destroy();
   }
 
-  detach(): { readonly link: Link; readonly rest: Buffer } {
+  detach(): SwitchedUpstream {
     const rest = this.#reader.takeRest();
     this.#call = null;
-    this.#leave();
+    this.#over = true;
+    forget(this);
+    const ended = this.#user.detached(this);
     this.#pauseLink(false);
-    return { link: this.#link, rest };
+    return { link: this.#link, rest, ended };
   }
 
   // The link.
@@ -146,7 +160,7 @@ export class Http1Client implements LinkUser, OutgoingCarrier, Ticking {
     this.#age += 1;
     this.#quiet += 1;
     if (this.#call === null) {
-      if (this.#quiet >= IDLE_S || this.#link.retiring) this.destroy();
+      if (this.#quiet >= Math.min(IDLE_S, Math.max(1, this.#keptFor - AHEAD_S)) || this.#link.retiring) this.destroy();
     } else if (this.#quiet >= ANSWER_S && this.#call.reading) {
       this.#guarded(() => this.#fail(new Error('the upstream sent nothing for too long')));
     }
@@ -158,7 +172,8 @@ export class Http1Client implements LinkUser, OutgoingCarrier, Ticking {
     const response = new Http1Response(head);
     if (head.status < 200 && head.status !== 101) return call.takeInterim(response);
     if (head.status === 101 && !call.webSocket) return this.#fail(new InvalidAnswer('it switched protocols unasked'));
-    this.#persistent = head.persistent && head.status !== 101;
+    this.#keptFor = head.keptFor;
+    this.#persistent = head.persistent && head.status !== 101 && this.#keptFor >= AHEAD_S;
     if (head.status === 101) return call.takeResponse(response, false);
     this.#untilClose = head.body === BODY.UNTIL_CLOSE;
     const end = head.body === BODY.NONE;

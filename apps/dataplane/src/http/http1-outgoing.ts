@@ -1,6 +1,5 @@
-import type { Link } from '../link/link.ts';
 import { CHUNK_END, chunkStart, LAST_CHUNK, lastChunk, type Removal } from '../wire/index.ts';
-import type { Edits, RequestMessage, ResponseMessage, Trailers, Upstream, UpstreamUser } from './exchange.ts';
+import type { Edits, RequestMessage, ResponseMessage, SwitchedUpstream, Trailers, Upstream, UpstreamUser } from './exchange.ts';
 import { isIdempotent } from './idempotent.ts';
 
 /** The connection under a call. */
@@ -9,7 +8,7 @@ export interface OutgoingCarrier {
   /** Gives the answer from now on, or stops giving it. */
   read(wanted: boolean): void;
   destroy(): void;
-  detach(): { readonly link: Link; readonly rest: Buffer };
+  detach(): SwitchedUpstream;
 }
 
 /** A call that we make by HTTP/1. It waits for a connection first, and what is written meanwhile waits with it. */
@@ -86,7 +85,7 @@ export class Http1Outgoing implements Upstream {
     this.#carrier?.destroy();
   }
 
-  switchProtocol(): { readonly link: Link; readonly rest: Buffer } {
+  switchProtocol(): SwitchedUpstream {
     if (this.#carrier === null) throw new Error('nothing was switched');
     const switched = this.#carrier.detach();
     this.#end();

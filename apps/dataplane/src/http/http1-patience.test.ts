@@ -72,6 +72,27 @@ async function nextCall(): Promise<Downstream> {
 const answer = (call: Downstream) => refuse(call, 403, 'policy-deny', 'no', false);
 
 describe('a connection of a caller', () => {
+  it('that retires takes the call that may be on its way', async () => {
+    await connect();
+    client.send(HEAD);
+    answer(await nextCall());
+    await client.gets('sallyport: no');
+    server?.retire();
+    seconds(2);
+    client.send(HEAD.replace('GET', 'POST'));
+    answer(await nextCall());
+    expect(await client.end()).toMatch(/(?:HTTP\/1.1 403 [^]*){2}/);
+  });
+
+  it('that retires ends when no call comes for 3 s', async () => {
+    await connect();
+    server?.retire();
+    seconds(3);
+    await client.end();
+    expect(told).toEqual(['close']);
+  });
+
+
   it('is closed after 75 s without a call, and not while there is one', async () => {
     await connect();
     client.send(HEAD);
@@ -168,7 +189,7 @@ describe('a pool', () => {
   }
 
   /** One call; resolves with what it came to. */
-  function ask(pool: Http1Pool): Promise<string> {
+  function ask(pool: Http1Pool, method = 'GET'): Promise<string> {
     return new Promise((resolve) => {
       let body = '';
       const user: UpstreamUser = {
@@ -179,7 +200,7 @@ describe('a pool', () => {
         onDrain: () => undefined,
         onFailed: (error, untouched) => resolve(`${error.message}${untouched ? ', untouched' : ''}`),
       };
-      pool.call(request(), '/', EDITS, false, user);
+      pool.call(request(method), '/', EDITS, false, user);
     });
   }
 
@@ -198,6 +219,37 @@ describe('a pool', () => {
     expect(sockets).toHaveLength(3);
     pool.retire();
     await until('the close', () => sockets[2]?.readableEnded);
+  });
+
+  it('that was idle for 2 s carries nothing that could not be sent again', async () => {
+    const pool = new Http1Pool(dial, failed);
+    await ask(pool);
+    seconds(1);
+    expect([await ask(pool, 'POST'), sockets.length]).toEqual(['ok', 1]);
+    seconds(2);
+    expect([await ask(pool, 'POST'), sockets.length]).toEqual(['ok', 2]);
+    seconds(2);
+    expect([await ask(pool), sockets.length]).toEqual(['ok', 2]);
+    expect([await ask(pool, 'POST'), sockets.length]).toEqual(['ok', 2]);
+  });
+
+  it.each([['timeout=5', 2, 3], ['max=7, timeout=5', 2, 3], ['timeout=2', 0, 1], ['Timeout="60"', 29, 30], ['max=7', 29, 30]])('is kept for less time than the server says: %s', async (said, kept, gone) => {
+    upstream = (socket) => {
+      sockets.push(socket);
+      socket.on('data', () => socket.write(`HTTP/1.1 200 OK\r\nKeep-Alive: ${said}\r\nContent-Length: 2\r\n\r\nok`)).on('end', () => socket.end());
+    };
+    const pool = new Http1Pool(dial, failed);
+    await ask(pool);
+    seconds(kept);
+    expect([await ask(pool), sockets.length]).toEqual(['ok', 1]);
+    seconds(gone);
+    expect([await ask(pool), sockets.length]).toEqual(['ok', 2]);
+  });
+
+  it('is not kept where the server gives it a second', async () => {
+    upstream = (socket) => void sockets.push(socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 2\r\n\r\nok')).on('end', () => socket.end()));
+    const pool = new Http1Pool(dial, failed);
+    expect([await ask(pool), await ask(pool), sockets.length]).toEqual(['ok', 'ok', 2]);
   });
 
   it('gives up an answer of which nothing comes for 300 s', async () => {

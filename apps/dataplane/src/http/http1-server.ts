@@ -10,6 +10,8 @@ import { follow, forget, type Ticking } from './sweeper.ts';
 const HEAD_S = 10;
 /** Longer than our clients keep an idle connection (http1-pool.ts), so that they and not we close it first. */
 const IDLE_S = 75;
+/** A caller sends nothing that it could not send again on a connection that was idle for this long (http1-pool.ts): then it may go. */
+const LATELY_S = 3;
 /** Without a byte for this long while the application waits for a body, the caller counts as gone. */
 const BODY_S = 300;
 /** A whole request may take as long as a connection may live. */
@@ -72,10 +74,10 @@ export class Http1Server implements LinkUser, CallCarrier, Ticking {
     return this.#retired || this.#link.retiring;
   }
 
-  /** Ends after the call that is open, or now when there is none. */
+  /** Ends after the call that is open; without one when none has come lately, as one may be on its way. */
   retire(): void {
     this.#retired = true;
-    if (this.#call === null) this.#close();
+    if (this.#call === null && this.#quiet >= LATELY_S) this.#close();
   }
 
   destroy(): void {
@@ -174,7 +176,7 @@ export class Http1Server implements LinkUser, CallCarrier, Ticking {
   #elapsedBetween(): void {
     this.#heading = this.#reader.begun && !this.#blocked ? this.#heading + 1 : 0;
     if (this.#heading >= HEAD_S) this.#refuse(408, 'the head takes too long');
-    else if (this.#quiet >= IDLE_S && !this.#blocked) this.#close();
+    else if (this.#quiet >= (this.#retired ? LATELY_S : IDLE_S) && !this.#blocked) this.#close();
   }
 
   #elapsedIn({ bodyEnded, reading }: Http1Call): void {

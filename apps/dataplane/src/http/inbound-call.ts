@@ -1,3 +1,4 @@
+import type { FlowReason } from '@sallyport/shared/mesh';
 import type { Link } from '../link/link.ts';
 import { type InboundTarget, inboundFacts, type PeerConnection } from '../listener/inbound-port.ts';
 import type { OpenCalls } from '../tcp/open-calls.ts';
@@ -5,14 +6,16 @@ import type { FlowAmounts, FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
 import type { CallTrace } from '../telemetry/trace.ts';
 import { compileRemoval, type Removal } from '../wire/index.ts';
-import type { Downstream, DownstreamUser, Edits, ResponseMessage, UpstreamPool } from './exchange.ts';
+import type { AnswerHead, Downstream, DownstreamUser, Edits, ResponseMessage, SwitchedUpstream, UpstreamPool } from './exchange.ts';
+import { PatienceError } from './endings.ts';
 import { forward, type ForwardOutcome, type ForwardUser, type Hop } from './forward.ts';
+import { grpcTimeoutOf } from './grpc-timeout.ts';
 import { InvalidAnswer } from './invalid-answer.ts';
 import type { Judge, Verdict } from './judge.ts';
 import { OwnField } from './own-field.ts';
 import { refuse } from './own-response.ts';
 import { JudgedRequest } from './question.ts';
-import { requestEdits } from './request-edits.ts';
+import { requestEdits, withTimeLeft } from './request-edits.ts';
 
 /** An application cannot speak in our name. */
 const ANSWER: Edits = { removal: compileRemoval([], ['x-sallyport-']), added: [] };
@@ -121,18 +124,29 @@ export class InboundCall implements DownstreamUser, ForwardUser {
 
   #forward({ target, headers }: Allowed): void {
     const request = headers === null ? this.#call.request : this.#call.request.withFields(headers);
+    const deadline = this.#startedAt + grpcTimeoutOf(this.#call.request);
+    this.#hop = { pool: this.#service.pool(this.#target), edits: this.#edits(deadline), answer: ANSWER, patience: Number.POSITIVE_INFINITY };
+    forward(this.#call, { request, target, trailers: this.#service.trailers(this.#target), copy: null, deadline }, this.#hop, this);
+  }
+
+  /** Whoever was asked for the verdict may have taken a part of the call's time. */
+  #edits(deadline: number): Edits {
     const edits = requestEdits(this.#trace, this.#peer.clientCert(this.#target.workload.spiffeId));
-    this.#hop = { pool: this.#service.pool(this.#target), answer: ANSWER, patience: Number.POSITIVE_INFINITY };
-    forward(this.#call, { request, target, edits, trailers: this.#service.trailers(this.#target), copy: null }, this.#hop, this);
+    const now = Number.isFinite(deadline) ? performance.now() : this.#startedAt;
+    return now - this.#startedAt >= 1 ? withTimeLeft(edits, deadline - now) : edits;
   }
 
   // The forwarding.
 
   /** Once, when the application took nothing of it. */
-  again(_end: number | Error, untouched: boolean, replayable: boolean): number | null {
+  again(_end: AnswerHead | Error, untouched: boolean, replayable: boolean): number | null {
     if (!untouched || !replayable || this.#repeated) return null;
     this.#repeated = true;
     return 0;
+  }
+
+  get readsTrailers(): boolean {
+    return false;
   }
 
   next(): Hop | null {
@@ -149,18 +163,17 @@ export class InboundCall implements DownstreamUser, ForwardUser {
     const facts = this.#facts ?? this.#plainFacts(this.#target);
     const amounts = { count: 1, bytesReceived: received, bytesSent: sent };
     if (kind !== 'unreachable') return this.#record(facts, amounts, this.#status);
-    const invalid = error instanceof InvalidAnswer;
-    const status = invalid ? 502 : 503;
-    this.#record({ ...facts, verdict: 'failed', reason: 'upstream-unreachable' }, amounts, status);
+    const { status, reason, text } = failureOf(error);
+    this.#record({ ...facts, verdict: 'failed', reason }, amounts, status);
     recorder.unreachable(facts, error?.message ?? '');
-    refuse(this.#call, status, 'upstream-unreachable', `the application ${invalid ? 'gives no valid answer' : 'does not answer'}`, this.#mustClose());
+    refuse(this.#call, status, reason, text, this.#mustClose());
   }
 
-  switched(client: Link, upstream: Link, bytesReceived: number, bytesSent: number): void {
+  switched(client: Link, upstream: SwitchedUpstream, bytesReceived: number): void {
     const { switched, target } = this.#service;
     const facts = this.#facts ?? this.#plainFacts(this.#target);
-    this.#record(facts, { count: 1, bytesReceived, bytesSent }, 101);
-    switched.join(client, upstream, facts, this.#peer.connection.retireAt, () => this.#stillAllowed());
+    this.#record(facts, { count: 1, bytesReceived, bytesSent: upstream.rest.length }, 101);
+    switched.join(client, upstream.link, { facts, retireAt: this.#peer.connection.retireAt, allowed: () => this.#stillAllowed(), ended: upstream.ended });
     // What changed while the application made up its mind was not asked about yet.
     if (target() !== this.#target) switched.recheck();
   }
@@ -194,4 +207,10 @@ export class InboundCall implements DownstreamUser, ForwardUser {
   #mustClose(): boolean {
     return this.#service.closing || Date.now() > this.#peer.connection.retireAt;
   }
+}
+
+function failureOf(error: Error | null): { readonly status: number; readonly reason: FlowReason; readonly text: string } {
+  if (error instanceof PatienceError) return { status: 504, reason: 'timeout', text: 'there was no answer in time' };
+  const invalid = error instanceof InvalidAnswer;
+  return { status: invalid ? 502 : 503, reason: 'upstream-unreachable', text: `the application ${invalid ? 'gives no valid answer' : 'does not answer'}` };
 }

@@ -7,12 +7,12 @@ import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
 import { compileRemoval, type Removal } from '../wire/index.ts';
 import type { UpstreamPool } from './exchange.ts';
-import { RESERVED } from './forward.ts';
 import { H2Pool } from './h2-pool.ts';
 import { Http1Pool } from './http1-pool.ts';
 import { HttpServer } from './http-server.ts';
 import { InboundCall, InboundPeer, type InboundService } from './inbound-call.ts';
 import { Judge } from './judge.ts';
+import { RESERVED } from './reserved.ts';
 import { versionTo } from './route.ts';
 
 /** What follows from a target, made once for all its calls. */

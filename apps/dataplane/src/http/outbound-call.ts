@@ -15,15 +15,19 @@ import type { Backend } from '../traffic/group.ts';
 import type { ServicePlan } from '../traffic/plan.ts';
 import type { AttemptEnd } from '../traffic/retries.ts';
 import { compileRemoval } from '../wire/index.ts';
-import type { Downstream, Edits, RequestMessage, ResponseMessage, UpstreamPool } from './exchange.ts';
-import { forward, type ForwardOutcome, type ForwardUser, type Hop, PatienceError, RESERVED } from './forward.ts';
-import { grpcStatusFields } from './grpc-refusal.ts';
+import { OverloadError } from './connection-gate.ts';
+import type { AnswerHead, Downstream, Edits, RequestMessage, ResponseMessage, SwitchedUpstream, UpstreamPool } from './exchange.ts';
+import { PatienceError } from './endings.ts';
+import { forward, type ForwardOutcome, type ForwardUser, type Hop } from './forward.ts';
+import { grpcStatusFields, grpcStatusOf } from './grpc-refusal.ts';
+import { grpcTimeoutOf } from './grpc-timeout.ts';
 import { Hold } from './hold.ts';
 import { InvalidAnswer } from './invalid-answer.ts';
 import { MirrorCopy } from './mirror-copy.ts';
 import { refuse, type RefusalParts } from './own-response.ts';
 import type { EndpointPools } from './pool.ts';
-import { requestEdits } from './request-edits.ts';
+import { requestEdits, withTimeLeft } from './request-edits.ts';
+import { RESERVED } from './reserved.ts';
 import { type Endpoint, type HttpVersion, versionTo } from './route.ts';
 
 const ONE = { count: 1, bytesReceived: 0, bytesSent: 0 };
@@ -43,7 +47,8 @@ export interface Route {
 /** What all calls of a workload share. */
 export interface OutboundService {
   readonly recorder: Recorder;
-  pools(version: HttpVersion): EndpointPools;
+  /** @param plan whose limits hold for the connections; null for none */
+  pools(version: HttpVersion, plan: ServicePlan | null): EndpointPools;
   readonly switched: OpenCalls;
   readonly closing: boolean;
 }
@@ -57,6 +62,7 @@ export class OutboundCall implements ForwardUser {
   readonly #startedAt = performance.now();
   readonly #route: Route;
   readonly #plan: CallPlan;
+  readonly #edits: Edits;
   #place: Place | null = null;
   #facts: FlowFacts | null = null;
   #said: FlowReason | null = null;
@@ -70,7 +76,8 @@ export class OutboundCall implements ForwardUser {
     this.#target = target;
     this.#call = call;
     this.#trace = service.recorder.tracer.begin(call.request.header('traceparent'));
-    this.#plan = route.plan.begin(call.request, this.#startedAt);
+    this.#plan = route.plan.begin(call.request, this.#startedAt, grpcTimeoutOf(call.request));
+    this.#edits = requestEdits(this.#trace, null);
     this.#route = route;
   }
 
@@ -91,8 +98,7 @@ export class OutboundCall implements ForwardUser {
 
   /** Takes a place among the calls that are open, or waits for one. */
   #enter(): void {
-    const { plan } = this.#route;
-    const breaker = this.#call.request.webSocket ? plan.connections : plan.requests;
+    const breaker = this.#route.plan.requests;
     if (!breaker.limited) return this.#forward();
     let hold: Hold | null = null;
     const place = breaker.enter(() => {
@@ -119,15 +125,14 @@ export class OutboundCall implements ForwardUser {
     const hop = this.next();
     if (hop === null) return this.#fail(503, 'upstream-unreachable', 'the service has no endpoint');
     const { request } = this.#call;
-    const edits = requestEdits(this.#trace, null);
-    forward(this.#call, { request, target: request.target, edits, trailers: RESERVED, copy: this.#copy(edits) }, hop, this);
+    forward(this.#call, { request, target: request.target, trailers: RESERVED, copy: this.#copy(hop.edits), deadline: this.#plan.deadline.whole }, hop, this);
   }
 
   #copy(edits: Edits): MirrorCopy | null {
     const { request, bodyEnded } = this.#call;
     const plan = request.webSocket ? null : this.#route.plan.mirror();
     if (plan === null) return null;
-    return new MirrorCopy(plan, this.#poolFor(plan.endpoint, plan.backend), { request, edits, trailers: RESERVED, body: !bodyEnded });
+    return new MirrorCopy(plan, this.#poolFor(plan.endpoint, plan.backend, null), { request, edits, trailers: RESERVED, body: !bodyEnded });
   }
 
   /** Answers without having asked anybody, or after all that were asked. */
@@ -139,8 +144,21 @@ export class OutboundCall implements ForwardUser {
 
   // The forwarding.
 
-  again(end: number | Error, untouched: boolean, replayable: boolean): number | null {
-    return this.#plan.ended(endOf(end, untouched), replayable, performance.now());
+  again(end: AnswerHead | Error, untouched: boolean, replayable: boolean): number | null {
+    // Another attempt would find as little room, and no endpoint is at fault.
+    if (end instanceof OverloadError) return null;
+    return this.#plan.ended(this.#endOf(end, untouched), replayable, performance.now());
+  }
+
+  /** How an attempt ended, as plans put it. */
+  #endOf(end: AnswerHead | Error, untouched: boolean): AttemptEnd {
+    if (end instanceof Error) return failedEnd(end, untouched);
+    const grpc = this.#plan.asksForGrpc ? grpcStatusOf(end) : null;
+    return grpc === null ? end.status : { grpc };
+  }
+
+  get readsTrailers(): boolean {
+    return this.#plan.asksForGrpc && this.#call.request.version === '2';
   }
 
   next(): Hop | null {
@@ -149,7 +167,9 @@ export class OutboundCall implements ForwardUser {
     if (endpoint === null) return null;
     this.#facts = this.#factsOf(endpoint);
     this.#peer = endpoint.address;
-    return { pool: this.#poolFor(endpoint, this.#plan.backend), answer: endpoint.spiffeId === null ? FROM_OUTSIDE : FROM_MESH, patience: this.#plan.deadline.attempt(now) };
+    const { deadline, backend } = this.#plan;
+    const edits = Number.isFinite(deadline.whole) && now - this.#startedAt >= 1 ? withTimeLeft(this.#edits, deadline.whole - now) : this.#edits;
+    return { pool: this.#poolFor(endpoint, backend, this.#route.plan), edits, answer: endpoint.spiffeId === null ? FROM_OUTSIDE : FROM_MESH, patience: deadline.patience(now) };
   }
 
   /** What the called proxy said about the call, by its reason header. An application cannot send it: proxies drop it. */
@@ -172,17 +192,21 @@ export class OutboundCall implements ForwardUser {
     if (kind !== 'unreachable') return this.#record(withVerdict(facts, this.#said), amounts, this.#status);
     const { status, reason, text } = failureOf(error, facts.destination.service);
     // Without a verified handshake nobody can say how the call was protected.
-    const mtls = facts.mtls === 'mutual' && error instanceof DialError ? 'unknown' : facts.mtls;
+    const mtls = facts.mtls === 'mutual' && (error instanceof DialError || error instanceof OverloadError) ? 'unknown' : facts.mtls;
     this.#record({ ...facts, mtls, verdict: 'failed', reason }, amounts, status);
-    recorder.unreachable(facts, error?.message ?? '');
+    if (reason !== 'overloaded') recorder.unreachable(facts, error?.message ?? '');
     refuse(this.#call, status, reason, text, closing);
   }
 
-  switched(client: Link, upstream: Link, bytesReceived: number, bytesSent: number): void {
+  switched(client: Link, upstream: SwitchedUpstream, bytesReceived: number): void {
     const { switched } = this.#service;
     const facts = this.#factsNow();
-    this.#record(facts, { count: 1, bytesReceived, bytesSent }, 101);
-    switched.join(client, upstream, facts, retirement(), () => Promise.resolve(true), () => this.#done());
+    this.#record(facts, { count: 1, bytesReceived, bytesSent: upstream.rest.length }, 101);
+    const ended = () => {
+      upstream.ended();
+      this.#done();
+    };
+    switched.join(client, upstream.link, { facts, retireAt: retirement(), allowed: () => Promise.resolve(true), ended });
   }
 
   #record(facts: FlowFacts, amounts: FlowAmounts, status: number): void {
@@ -191,9 +215,9 @@ export class OutboundCall implements ForwardUser {
   }
 
   /** Backends of one service may speak different versions. */
-  #poolFor(endpoint: Endpoint, backend: Backend | null): UpstreamPool {
+  #poolFor(endpoint: Endpoint, backend: Backend | null, plan: ServicePlan | null): UpstreamPool {
     const version = versionTo(backend?.port?.protocol ?? 'http', this.#call.request.version);
-    return this.#service.pools(version).poolFor(endpoint, this.#target.credentials);
+    return this.#service.pools(version, plan).poolFor(endpoint, this.#target.credentials);
   }
 
   /** Gives back what the call held. More than once does no more. */
@@ -222,9 +246,7 @@ export function callFacts({ method, target }: RequestMessage, to: OutboundTarget
   return { ...outboundFacts(to, destination, endpoint), method, path: normal.ok ? normal.path : null };
 }
 
-/** How an attempt ended, as plans put it. */
-function endOf(end: number | Error, untouched: boolean): AttemptEnd {
-  if (typeof end === 'number') return end;
+function failedEnd(end: Error, untouched: boolean): AttemptEnd {
   if (end instanceof DialError) return 'refused';
   if (end instanceof PatienceError) return 'timeout';
   return untouched ? 'untouched' : 'broken';
@@ -232,6 +254,7 @@ function endOf(end: number | Error, untouched: boolean): AttemptEnd {
 
 function failureOf(error: Error | null, service: string | null): { readonly status: number; readonly reason: FlowReason; readonly text: string } {
   if (error instanceof PatienceError) return { status: 504, reason: 'timeout', text: 'there was no answer in time' };
+  if (error instanceof OverloadError) return { status: 503, reason: 'overloaded', text: error.message };
   const reason = error instanceof DialError ? error.reason : 'upstream-unreachable';
   return { status: reason === 'upstream-identity' || error instanceof InvalidAnswer ? 502 : 503, reason, text: `cannot reach ${service ?? 'the service'}` };
 }
@@ -239,5 +262,5 @@ function failureOf(error: Error | null, service: string | null): { readonly stat
 /** An authorizer may deny with any status, also with the one that a missing application gets. */
 function withVerdict(facts: FlowFacts, said: FlowReason | null): FlowFacts {
   if (said === null) return facts;
-  return { ...facts, verdict: said === 'upstream-unreachable' ? 'failed' : 'denied', reason: said };
+  return { ...facts, verdict: said === 'upstream-unreachable' || said === 'timeout' ? 'failed' : 'denied', reason: said };
 }

@@ -1,11 +1,13 @@
 import type { Snapshot } from '../authz/snapshot.ts';
 import type { HboneClient } from '../hbone/client.ts';
 import type { Link } from '../link/link.ts';
-import { type OutboundHandler, outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
+import { type AskMeant, type Meant, type OutboundHandler, outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
 import { OpenCalls } from '../tcp/open-calls.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
+import type { ServicePlan } from '../traffic/plan.ts';
 import { TrafficPlans } from '../traffic/plans.ts';
+import { ConnectionGate } from './connection-gate.ts';
 import type { Downstream } from './exchange.ts';
 import { HttpServer } from './http-server.ts';
 import { callFacts, OutboundCall, type OutboundService, type Route } from './outbound-call.ts';
@@ -16,10 +18,15 @@ import { httpPort, type HttpVersion, readHost, type RequestedService } from './r
 /** Hosts whose routes are remembered: bounded against callers that never ask for the same one twice. */
 const MAX_ROUTES = 1_024;
 
+type Pools = Readonly<Record<HttpVersion, EndpointPools>>;
+
 /** Takes a workload's HTTP calls and carries them to the service that `Host` names, under the workload's identity. */
 export class OutboundHttp implements OutboundHandler, OutboundService {
   readonly recorder: Recorder;
-  readonly #pools: Readonly<Record<HttpVersion, EndpointPools>>;
+  readonly #pools: Pools;
+  /** Those of services whose connections are limited. */
+  readonly #gated = new Map<ServicePlan, Pools>();
+  readonly #tunnels: HboneClient;
   readonly #plans = new TrafficPlans(Math.random);
   readonly switched: OpenCalls;
   readonly #target: () => OutboundTarget;
@@ -30,8 +37,8 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
   constructor(target: () => OutboundTarget, recorder: Recorder, tunnels: HboneClient) {
     this.#target = target;
     this.recorder = recorder;
-    const defect = (error: unknown) => recorder.defect(error);
-    this.#pools = { 1: new EndpointPools(1, tunnels, defect), 2: new EndpointPools(2, tunnels, defect) };
+    this.#tunnels = tunnels;
+    this.#pools = this.#createPools(null);
     this.switched = new OpenCalls(recorder);
   }
 
@@ -39,13 +46,23 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
     return this.#server.closing;
   }
 
-  pools(version: HttpVersion): EndpointPools {
-    return this.#pools[version];
+  pools(version: HttpVersion, plan: ServicePlan | null): EndpointPools {
+    if (plan === null || !plan.connections.limited) return this.#pools[version];
+    const known = this.#gated.get(plan);
+    if (known !== undefined) return known[version];
+    const pools = this.#createPools(new ConnectionGate(plan.connections));
+    this.#gated.set(plan, pools);
+    return pools[version];
   }
 
-  accept(link: Link): void {
+  #createPools(gate: ConnectionGate | null): Pools {
+    const create = (version: HttpVersion) => new EndpointPools(version, this.#tunnels, (error) => this.recorder.defect(error), gate);
+    return { 1: create(1), 2: create(2) };
+  }
+
+  accept(link: Link, meant?: AskMeant): void {
     this.#server.accept(link, {
-      call: (call) => this.#handle(call),
+      call: (call) => this.#handle(call, meant),
       malformed: () => this.#malformed(),
       defect: (error) => this.recorder.defect(error),
     });
@@ -56,18 +73,27 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
     const { snapshot, credentials } = target;
     this.#plans.refresh(target);
     const endpoints = [...snapshot.services.values()].flatMap((service) => service.ports.flatMap((port) => port.endpoints));
-    for (const pools of Object.values(this.#pools)) pools.keep(endpoints, credentials);
+    for (const [plan, pools] of this.#gated) {
+      if (plan.connections.limited && this.#plans.has(plan)) continue;
+      for (const each of Object.values(pools)) each.retire();
+      this.#gated.delete(plan);
+    }
+    for (const pools of this.#allPools()) pools.keep(endpoints, credentials);
   }
 
   async close(grace: number): Promise<void> {
     await Promise.all([this.#server.close(grace), this.switched.close(grace)]);
-    for (const pools of Object.values(this.#pools)) pools.retire();
+    for (const pools of this.#allPools()) pools.retire();
   }
 
-  #handle(call: Downstream): void {
+  #allPools(): EndpointPools[] {
+    return [this.#pools, ...this.#gated.values()].flatMap((pools) => Object.values(pools));
+  }
+
+  #handle(call: Downstream, meant: AskMeant | undefined): void {
     const target = this.#target();
     const { host } = call.request;
-    const route = this.#routeTo(host, target);
+    const route = meant ? this.#routeBy(meant(), target) : this.#routeTo(host, target);
     if (route !== null) return new OutboundCall(this, target, call, route).carry();
     const facts = callFacts(call.request, target, unknownDestination(target, readHost(host, target.workload.namespace)), null);
     const trace = this.recorder.tracer.begin(call.request.header('traceparent'));
@@ -83,6 +109,11 @@ export class OutboundHttp implements OutboundHandler, OutboundService {
     const route = this.#findRoute(host, target);
     if (route !== null) this.#routes.set(host, route);
     return route;
+  }
+
+  /** A redirected call goes where its connection went, whatever host it names. */
+  #routeBy(meant: Meant | null, target: OutboundTarget): Route | null {
+    return meant && { destination: meant.destination, plan: this.#plans.meant(meant, target) };
   }
 
   #findRoute(host: string, target: OutboundTarget): Route | null {

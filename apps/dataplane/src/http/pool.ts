@@ -2,6 +2,7 @@ import type { HboneClient } from '../hbone/client.ts';
 import type { Credentials } from '../identity/credentials.ts';
 import { formatAddress } from '../listener/address.ts';
 import { dialEndpoint } from '../listener/dial-endpoint.ts';
+import type { ConnectionGate } from './connection-gate.ts';
 import type { UpstreamPool } from './exchange.ts';
 import { H2Pool } from './h2-pool.ts';
 import { Http1Pool } from './http1-pool.ts';
@@ -16,11 +17,14 @@ export class EndpointPools {
   readonly #version: HttpVersion;
   readonly #tunnels: HboneClient;
   readonly #defect: (error: unknown) => void;
+  readonly #gate: ConnectionGate | null;
 
-  constructor(version: HttpVersion, tunnels: HboneClient, defect: (error: unknown) => void) {
+  /** @param gate what bounds their connections together; null for nothing but their own limits */
+  constructor(version: HttpVersion, tunnels: HboneClient, defect: (error: unknown) => void, gate: ConnectionGate | null = null) {
     this.#version = version;
     this.#tunnels = tunnels;
     this.#defect = defect;
+    this.#gate = gate;
   }
 
   poolFor(endpoint: Endpoint, credentials: Credentials): UpstreamPool {
@@ -58,7 +62,7 @@ export class EndpointPools {
 
   #create(endpoint: Endpoint, credentials: Credentials): UpstreamPool {
     const dial = () => dialEndpoint(endpoint, credentials, this.#tunnels, false);
-    const pool = this.#version === 2 ? new H2Pool(dial, this.#defect) : new Http1Pool(dial, this.#defect);
+    const pool = this.#version === 2 ? new H2Pool(dial, this.#defect, this.#gate) : new Http1Pool(dial, this.#defect, this.#gate);
     this.#pools.set(keyOf(endpoint, credentials), pool);
     return pool;
   }

@@ -1,7 +1,7 @@
 import type { Question } from '../ext-authz/answer.ts';
 import type { InboundTarget, PeerConnection } from '../listener/inbound-port.ts';
 import type { RequestMessage } from './exchange.ts';
-import { RESERVED } from './forward.ts';
+import { RESERVED } from './reserved.ts';
 import { type HeaderPair, setHeaders } from './headers.ts';
 
 /** One request, as it came. */

@@ -111,8 +111,9 @@ describe('a timeout', () => {
   it('of one attempt leaves time for another', async () => {
     const [slow, good] = [await backend(silent), await backend(status(200))];
     await configure({ timeouts: { request: '1h', backendRequest: '3s' }, retry: { attempts: 1 }, outlierDetection: { consecutive5xxErrors: 1, baseEjectionTime: '1h' } }, { api: [slow, good] });
-    const answers = await times(4, () => get());
-    expect(answers.map((answer) => answer.status)).toEqual([200, 200, 200, 200]);
+    // The slow one is asked first by one call of two, until one has asked it.
+    const answers = await times(40, () => get());
+    expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([200]));
     expect(slow.seen).toHaveLength(1);
   });
 

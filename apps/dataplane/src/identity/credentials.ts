@@ -11,6 +11,8 @@ export interface Svid {
   readonly notBefore: number;
   readonly notAfter: number;
   readonly renewAt: number;
+  /** True of one that a Workload API gave, and not the operator. */
+  readonly external?: boolean;
   /** PEM, leaf first. */
   readonly chain: readonly string[];
   readonly privateKey: KeyObject;
@@ -90,6 +92,12 @@ export class Credentials {
   /** Takes a new SVID for connections to come; established ones go on. */
   install(svid: Svid): void {
     this.#svid = svid;
+    this.#changed();
+  }
+
+  /** Gives the SVID up: there is no TLS under this identity until another one comes. */
+  withdraw(): void {
+    this.#svid = null;
     this.#changed();
   }
 

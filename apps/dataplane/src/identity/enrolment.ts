@@ -1,32 +1,22 @@
-import { createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import tls from 'node:tls';
-import type { ClientHttp2Session } from 'node:http2';
-import type { z } from 'zod';
 import { TrustBridge } from '@sallyport/shared/pki';
-import { challengeResponse, joinRequest, reattestRequest, svidResponse } from '@sallyport/shared/push';
 import type { ProxyConfig } from '../config.ts';
-import { connectOperator, postJson, PushFailure } from '../config-stream/operator-session.ts';
+import { connectOperator } from '../config-stream/operator-session.ts';
 import { meshTlsOptions } from './credentials.ts';
+import type { Proof, SvidResponse } from './proof.ts';
 import { readIfPresent, writeAtomically } from './state-dir.ts';
 
-export type SvidResponse = z.infer<typeof svidResponse>;
-
-/**
- * Gets the proxy's own SVID when it has none that is valid: by its single-use token at first, by its machine key ever
- * after (push protocol, join port).
- */
+/** Gets the proxy's own SVID when it has none that is valid. */
 export class Enrolment {
   readonly #config: ProxyConfig;
-  readonly #machineKey: KeyObject;
-  readonly #marker: string;
+  readonly #proof: Proof;
   readonly #bundleFile: string;
 
-  constructor(config: ProxyConfig, machineKey: KeyObject) {
+  constructor(config: ProxyConfig, proof: Proof) {
     this.#config = config;
-    this.#machineKey = machineKey;
-    this.#marker = join(config.stateDir, 'enrolled');
+    this.#proof = proof;
     this.#bundleFile = join(config.stateDir, 'bundle.pem');
   }
 
@@ -42,73 +32,20 @@ export class Enrolment {
   }
 
   /**
-   * Proves who this proxy is and returns its SVID.
+   * Proves who this proxy is, to the operator and to nobody else, and returns its SVID.
    *
-   * @throws Error with the remedy when neither the machine key nor a token is accepted
+   * @throws Error with the remedy when the proof is not accepted
    */
   async attest(csr: string): Promise<SvidResponse> {
     const { joinUrl, trustDomain } = this.#config;
     const anchors = new TrustBridge().anchors(new Map([[trustDomain, this.roots()]]));
     const session = await connectOperator(joinUrl, tls.createSecureContext(meshTlsOptions(anchors, null)), trustDomain);
     try {
-      const response = await this.#prove(session, csr);
-      writeAtomically(this.#marker, `${this.#config.proxy}\n`);
-      return response;
+      return await this.#proof.present(session, csr);
     } finally {
       session.close();
     }
   }
-
-  async #prove(session: ClientHttp2Session, csr: string): Promise<SvidResponse> {
-    // The token is read at each attempt, so that a new one can be put in place without a restart.
-    const token = this.#token();
-    if (readIfPresent(this.#marker) !== null || token === null) {
-      return this.#reattest(session, csr).catch((error: unknown) => {
-        if (token === null || !isRefused(error)) throw withRemedy(error);
-        return this.#join(session, csr, token);
-      });
-    }
-    try {
-      return await this.#join(session, csr, token);
-    } catch (error) {
-      // The answer to an earlier, successful join may have been lost: then the machine key is known already.
-      if (!isRefused(error)) throw error;
-      return this.#reattest(session, csr).catch(() => {
-        throw withRemedy(error);
-      });
-    }
-  }
-
-  #token(): string | null {
-    const file = this.#config.joinTokenFile;
-    return file === null ? null : (readIfPresent(file)?.trim() ?? null);
-  }
-
-  #join(session: ClientHttp2Session, csr: string, token: string): Promise<SvidResponse> {
-    const machineKey = String(createPublicKey(this.#machineKey).export({ type: 'spki', format: 'pem' }));
-    const { proxy, role } = this.#config;
-    const body: z.input<typeof joinRequest> = { token, proxy, role, machineKey, csr };
-    return postJson(session, '/v1/join', JSON.stringify(body), svidResponse);
-  }
-
-  async #reattest(session: ClientHttp2Session, csr: string): Promise<SvidResponse> {
-    const { proxy } = this.#config;
-    const { nonce } = await postJson(session, '/v1/challenge', JSON.stringify({ proxy }), challengeResponse);
-    const text = Buffer.from(`sallyport-reattest:${proxy}:${nonce}`);
-    const signature = sign('sha256', text, this.#machineKey).toString('base64');
-    const body: z.input<typeof reattestRequest> = { proxy, nonce, signature, csr };
-    return postJson(session, '/v1/reattest', JSON.stringify(body), svidResponse);
-  }
-}
-
-function isRefused(error: unknown): boolean {
-  return error instanceof PushFailure && (error.status === 401 || error.status === 403 || error.status === 404);
-}
-
-function withRemedy(error: unknown): unknown {
-  if (!isRefused(error)) return error;
-  const text = `${(error as Error).message}. Make a new join token for this proxy and put it into SALLYPORT_JOIN_TOKEN_FILE`;
-  return new Error(text, { cause: error });
 }
 
 /** The certificates of a PEM file, each by itself. @throws Error when there is none */

@@ -5,7 +5,7 @@ import { Backoff, pause } from '../backoff.ts';
 import { PushFailure } from '../config-stream/operator-session.ts';
 import type { Log } from '../telemetry/log.ts';
 import { acceptSvid, type Credentials } from './credentials.ts';
-import type { SvidResponse } from './enrolment.ts';
+import type { SvidResponse } from './proof.ts';
 import type { TrustBundle } from './trust.ts';
 
 const newKeyPair = promisify(generateKeyPair);

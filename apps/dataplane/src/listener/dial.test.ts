@@ -65,6 +65,8 @@ describe('dialMesh', () => {
     ['an expired leaf', () => ca.leaf(api, past), /expired/],
     ['a leaf that is a CA', () => ca.leaf(api, { kind: { ca: true, pathLength: null } }), /CA|purpose|path length/i],
     ['two URI SANs, the first of which is expected', () => ca.twoUriLeaf(directory, api, workloadUri('pay', 'evil')), /URI SAN/],
+    ['a leaf that is for clients alone', () => ca.leafFor(directory, api, 'clientAuth'), /unsuitable certificate purpose/],
+    ['a leaf that is for servers alone', () => ca.leafFor(directory, api, 'serverAuth'), /extended key usage lacks serverAuth or clientAuth/],
     ['the expected path in another trust domain', () => ca.leaf(workloadUri('pay', 'api', 'other.test')), /permitted subtree violation/],
   ];
   it.each(refusals)('refuses %s before a byte is sent', async (_name, identity, message) => {

@@ -32,7 +32,7 @@ export class GatedServer {
     this.#server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS });
     this.#server.maxConnections = connections;
     this.#server.on('drop', () => refused('listener'));
-    this.#server.on('connection', (socket) => this.#accept(socket));
+    this.#server.on('connection', (socket) => this.take(socket));
   }
 
   /** Binds. @throws Error naming the address */
@@ -60,7 +60,8 @@ export class GatedServer {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  #accept(socket: net.Socket): void {
+  /** Serves a connection as one of its own, also one that came in elsewhere. */
+  take(socket: net.Socket): void {
     const peer = socket.remoteAddress;
     // Unix sockets have no address: there the peer is the workload itself.
     if (peer !== undefined && !this.#shares.take(peer)) {

@@ -33,6 +33,12 @@ function asPeer(identity: Partial<KeyedCertificate>, options: tls.ConnectionOpti
   return raw(socket, GET);
 }
 
+/** Any line of a private key, as it stands in its PEM. */
+function secretsOf({ key = '' }: Partial<KeyedCertificate>): RegExp {
+  const lines = key.split('\n').filter((line) => line.length > 16 && !line.startsWith('-----'));
+  return new RegExp(['PRIVATE KEY', ...lines.map((line) => line.replace(/[+/=]/g, '\\$&'))].join('|'));
+}
+
 const plaintext = () => raw(net.connect(port, '127.0.0.1'), GET);
 const peer = () => mesh.operator.ca.leaf(workloadUri('shop', 'web'));
 
@@ -59,15 +65,19 @@ describe('handshake', () => {
     ['a leaf of the future', () => mesh.operator.ca.leaf(workloadUri('shop', 'web'), { notBefore: Date.now() + hour, notAfter: Date.now() + 2 * hour }), /certificate chain: CERT_NOT_YET_VALID/],
     ['a leaf that is a CA', () => mesh.operator.ca.leaf(workloadUri('shop', 'web'), { kind: { ca: true, pathLength: null } }), /CA|INVALID_PURPOSE|PATH_LENGTH/],
     ['a leaf with two URI SANs', () => mesh.operator.ca.twoUriLeaf(mesh.directory, workloadUri('shop', 'web'), workloadUri('admin', 'root')), /exactly one URI|URI SAN/],
+    ['a leaf that is for servers alone', () => mesh.operator.ca.leafFor(mesh.directory, workloadUri('shop', 'web'), 'serverAuth'), /certificate chain: INVALID_PURPOSE/],
+    ['a leaf that is for clients alone', () => mesh.operator.ca.leafFor(mesh.directory, workloadUri('shop', 'web'), 'clientAuth'), /extended key usage lacks serverAuth or clientAuth/],
     ['a leaf without SPIFFE ID', () => mesh.operator.ca.leaf('', { uri: null, subject: 'web' }), /URI SAN|SPIFFE|name/],
     ['another trust domain under our root', () => mesh.operator.ca.leaf(workloadUri('shop', 'web', 'other.test')), /another trust domain/],
     ['a proxy’s own identity', () => mesh.operator.ca.leaf(proxySpiffeId(TRUST_DOMAIN, 'a')), /not a workload identity/],
   ];
   it.each(refusals)('refuses %s, saying why, and counts it', async (_name, identity, reason) => {
-    expect(await asPeer(identity())).toBe('');
+    const presented = identity();
+    expect(await asPeer(presented)).toBe('');
     expect(reached).toBe(0);
     const line = await until('a log line', () => mesh.logs.find(({ msg }) => msg === 'handshake refused'));
     expect(line).toMatchObject({ handshake: expect.stringMatching(reason) as string, ip: '127.0.0.1', namespace: 'pay', workload: 'api', port });
+    expect(JSON.stringify(mesh.logs)).not.toMatch(secretsOf(presented));
     const flows = await mesh.flows('b');
     expect(countOf(flows, (flow) => flow.reason === 'peer-not-verified' && flow.verdict === 'failed' && flow.mtls === 'unknown' && flow.source.ip === '127.0.0.1')).toBe(1);
     expect(mesh.operator.reports.flatMap((report) => report.denies).map((deny) => deny.reason)).toEqual(['peer-not-verified']);

@@ -22,6 +22,8 @@ export interface InboundTarget {
   /** Where the application listens. */
   readonly app: Address;
   readonly credentials: Credentials;
+  /** False while peers may reach the application without us: then nobody is let in. Absent where that cannot be. */
+  readonly guarded?: () => boolean;
 }
 
 /** An accepted connection whose peer is established: verified, or plaintext where that is allowed. */
@@ -58,6 +60,8 @@ export class InboundPort {
   readonly server: GatedServer;
   readonly #options: InboundPortOptions;
   readonly #plaintext = new Set<Socket>();
+  /** The address that redirected connections were going to, by their peer. */
+  readonly #redirected = new Map<string, string>();
   #target: InboundTarget;
   #handler: InboundHandler;
   readonly #peers: TlsPeers;
@@ -86,7 +90,15 @@ export class InboundPort {
    * see the same peer however it came, and DISABLE says that it sees none that is verified.
    */
   get takesVerified(): boolean {
-    return this.#mode().mode !== 'DISABLE';
+    return this.#mode().mode !== 'DISABLE' && this.#target.guarded?.() !== false;
+  }
+
+  /** Takes a connection that was redirected, and was going to `localIp`: policy knows it by that. */
+  take(raw: Socket, localIp: string): void {
+    const peer = peerOf(raw);
+    this.#redirected.set(peer, localIp);
+    raw.once('close', () => this.#redirected.delete(peer));
+    this.server.take(raw);
   }
 
   /** Takes a stream of an HBONE connection, whose peer is verified. */
@@ -99,12 +111,15 @@ export class InboundPort {
     const before = this.#target;
     this.#target = target;
     if (target.credentials !== before.credentials) this.#peers.follow(target.credentials);
-    if (target.protocol !== before.protocol) {
-      void this.#handler.close(0);
-      this.#handler = this.#options.createHandler(() => this.#target);
-    }
+    if (target.protocol !== before.protocol) this.breakOff();
     if (this.#mode().mode === 'STRICT') for (const socket of this.#plaintext) socket.destroy();
     this.#handler.recheck();
+  }
+
+  /** Breaks what is open, however it came. */
+  breakOff(): void {
+    void this.#handler.close(0);
+    this.#handler = this.#options.createHandler(() => this.#target);
   }
 
   /** Stops accepting, finishes what is in flight within `grace` ms, then breaks the rest. */
@@ -146,7 +161,7 @@ export class InboundPort {
   }
 
   #hand(socket: Socket, principal: string | null, ip: string): void {
-    this.#handler.accept({ link: new SocketLink(socket), principal, ip, localIp: plainIp(socket.localAddress), retireAt: retirement() });
+    this.#handler.accept({ link: new SocketLink(socket), principal, ip, localIp: this.#redirected.get(peerOf(socket)) ?? plainIp(socket.localAddress), retireAt: retirement() });
   }
 
   #count(ip: string, mtls: MtlsState, verdict: FlowVerdict, reason: FlowReason, policy: string | null): void {
@@ -157,6 +172,10 @@ export class InboundPort {
   #facts(ip: string, mtls: MtlsState, verdict: FlowVerdict, reason: FlowReason, policy: string | null): FlowFacts {
     return { ...inboundFacts(this.#target, null, ip), mtls, verdict, reason, policy };
   }
+}
+
+function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 /** Facts of a call to `target`, as allowed and without HTTP parts: callers overwrite what differs. */

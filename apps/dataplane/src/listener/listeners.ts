@@ -2,10 +2,10 @@ import { HBONE_PORT } from '@sallyport/shared/resources';
 import type { Snapshot, ServedWorkload } from '../authz/snapshot.ts';
 import { type ConfigProblem, RefusedConfigError } from '../config-stream/config-set.ts';
 import { HboneServers, type HboneServersOptions, type WantedServer } from '../hbone/servers.ts';
-import type { Credentials } from '../identity/credentials.ts';
+import { Interceptors, type InterceptorsOptions, type WantedInterceptor } from '../interception/interceptors.ts';
 import { type Address, formatAddress, parseAddress } from './address.ts';
-import { InboundPort, type InboundPortOptions, type InboundTarget } from './inbound-port.ts';
-import { OutboundPort, type OutboundPortOptions, type OutboundTarget } from './outbound-port.ts';
+import { InboundPort, type InboundTarget } from './inbound-port.ts';
+import { OutboundPort, type OutboundTarget } from './outbound-port.ts';
 
 /** How long connections of a removed listener may finish, in ms. */
 const REMOVED_GRACE_MS = 5_000;
@@ -27,20 +27,25 @@ export interface PreparedListeners {
   rollback(): void;
 }
 
-export interface ListenersOptions extends InboundPortOptions, OutboundPortOptions, HboneServersOptions {
-  readonly credentialsOf: (workload: ServedWorkload) => Credentials;
-}
+export interface ListenersOptions extends InterceptorsOptions, HboneServersOptions {}
 
 /** Every listener of the process. Before the first configuration there is none, so that nothing is accepted. */
 export class Listeners {
   readonly #options: ListenersOptions;
   readonly #ports = new Map<string, Port>();
   readonly #tunnels: HboneServers;
+  readonly #interceptors: Interceptors;
   readonly #leaving = new Set<Promise<void>>();
 
   constructor(options: ListenersOptions) {
     this.#options = options;
     this.#tunnels = new HboneServers(options);
+    this.#interceptors = new Interceptors(options);
+  }
+
+  /** Whether connections are redirected to us as the configuration says; null where it does not, or while that is not known. */
+  get intercepting(): { readonly intact: boolean | null; readonly broken: boolean } {
+    return this.#interceptors;
   }
 
   /** HBONE connections and streams of peers that are open now. */
@@ -62,7 +67,8 @@ export class Listeners {
       if (present && isInbound(present) === (listener.use.side === 'inbound')) continue;
       const port = this.#create(listener, snapshot);
       try {
-        await port.server.listen();
+        // A redirected port is the application's own, to which the rules let nobody come.
+        if (!isRedirected(listener)) await port.server.listen();
         fresh.set(key, port);
       } catch (error) {
         problems.push({ name: listener.entry, message: (error as Error).message });
@@ -75,15 +81,20 @@ export class Listeners {
       rollback();
       throw new RefusedConfigError(problems);
     }
+    const redirected = await this.#interceptors.bind(snapshot).catch((error: unknown) => {
+      rollback();
+      throw error;
+    });
     const tunnels = this.#wantedTunnels(wanted, snapshot);
     const freshTunnels = await this.#tunnels.bind(tunnels);
     return {
       commit: () => {
-        this.#commit(wanted, fresh, snapshot);
+        this.#commit(wanted, fresh, snapshot, redirected);
         this.#leave(this.#tunnels.commit(tunnels, freshTunnels, REMOVED_GRACE_MS));
       },
       rollback: () => {
         rollback();
+        redirected.fresh?.stop();
         for (const server of freshTunnels.values()) void server.retire();
       },
     };
@@ -94,12 +105,13 @@ export class Listeners {
     const ports = [...this.#ports.values()];
     this.#ports.clear();
     for (const port of ports) port.server.stop();
+    const closeRedirected = this.#interceptors.stop();
     // Peers are told to go elsewhere before the first of their streams ends, so that no call meets a closed one.
     const closeTunnels = await this.#tunnels.retire();
-    await Promise.all([closeTunnels(grace), ...ports.map((port) => port.close(grace)), ...this.#leaving]);
+    await Promise.all([closeTunnels(grace), ...ports.map((port) => port.close(grace)), closeRedirected(grace), ...this.#leaving]);
   }
 
-  #commit(wanted: ReadonlyMap<string, Wanted>, fresh: ReadonlyMap<string, Port>, snapshot: Snapshot): void {
+  #commit(wanted: ReadonlyMap<string, Wanted>, fresh: ReadonlyMap<string, Port>, snapshot: Snapshot, redirected: WantedInterceptor): void {
     for (const [key, port] of this.#ports) {
       if (wanted.has(key)) continue;
       this.#ports.delete(key);
@@ -112,6 +124,9 @@ export class Listeners {
       else port?.update(this.#outboundTarget(listener, snapshot));
     }
     for (const port of fresh.values()) port.server.open();
+    const declared = redirected.workload && this.#portsOf(redirected.workload);
+    const portOf = (port: number) => declared?.get(formatAddress({ host: redirected.workload?.spec.address ?? '', port }));
+    this.#leave(this.#interceptors.commit(redirected, snapshot, portOf, REMOVED_GRACE_MS));
   }
 
   /** One for each workload with ports, unless its address is another's too or its own port is in the way. */
@@ -133,11 +148,12 @@ export class Listeners {
     });
   }
 
+  /** By the address that peers call. */
   #portsOf({ spec }: ServedWorkload): Map<string, InboundPort> {
-    const keys = spec.inbound.map(({ port }) => formatAddress({ host: spec.address, port }));
-    return new Map(keys.flatMap((key): [string, InboundPort][] => {
-      const port = this.#ports.get(key);
-      return port instanceof InboundPort ? [[key, port]] : [];
+    const addresses = spec.inbound.map(({ port }) => formatAddress({ host: spec.address, port }));
+    return new Map(addresses.flatMap((address): [string, InboundPort][] => {
+      const port = this.#ports.get(spec.interception ? redirectedKey(address) : address);
+      return port instanceof InboundPort ? [[address, port]] : [];
     }));
   }
 
@@ -154,7 +170,8 @@ export class Listeners {
   #inboundTarget({ workload, use, entry }: Wanted): InboundTarget {
     const spec = workload.spec.inbound[use.index];
     if (!spec) throw new Error(`${entry} has no inbound ${use.index}`);
-    return { workload, port: spec.port, protocol: spec.protocol, app: parseAddress(spec.app), credentials: this.#options.credentialsOf(workload) };
+    const target = { workload, port: spec.port, protocol: spec.protocol, app: spec.app === undefined ? { host: workload.spec.address, port: spec.port } : parseAddress(spec.app), credentials: this.#options.credentialsOf(workload) };
+    return workload.spec.interception ? { ...target, guarded: () => !this.#interceptors.broken } : target;
   }
 
   #outboundTarget({ workload, use, entry }: Wanted, snapshot: Snapshot): OutboundTarget {
@@ -162,6 +179,15 @@ export class Listeners {
     if (!spec) throw new Error(`${entry} has no outbound ${use.index}`);
     return { workload, spec, snapshot, credentials: this.#options.credentialsOf(workload) };
   }
+}
+
+function isRedirected({ workload, use }: Wanted): boolean {
+  return use.side === 'inbound' && workload.spec.interception !== undefined;
+}
+
+/** A port that nobody binds is another thing than one at the same address that somebody does. */
+function redirectedKey(address: string): string {
+  return `redirected ${address}`;
 }
 
 function isInbound(port: Port): boolean {
@@ -173,7 +199,8 @@ function readWanted(snapshot: Snapshot): Map<string, Wanted> {
   const wanted = new Map<string, Wanted>();
   const problems: ConfigProblem[] = [];
   const add = (listener: Wanted) => {
-    const key = formatAddress(listener.address);
+    const address = formatAddress(listener.address);
+    const key = isRedirected(listener) ? redirectedKey(address) : address;
     const other = wanted.get(key);
     if (other) problems.push({ name: listener.entry, message: `listens on ${key}, as ${other.entry} does` });
     else wanted.set(key, listener);

@@ -1,6 +1,6 @@
 import type { ServedWorkload, Snapshot } from '../authz/snapshot.ts';
 import type { Credentials } from '../identity/credentials.ts';
-import type { Endpoint } from '../http/route.ts';
+import type { Endpoint, ServicePort } from '../http/route.ts';
 import type { Link } from '../link/link.ts';
 import { SocketLink } from '../link/socket-link.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
@@ -11,17 +11,30 @@ import type { LimitName, Limits } from './limits.ts';
 
 type OutboundSpec = ServedWorkload['spec']['outbound'][number];
 
+/** Whom a redirected connection is for, by the address that the workload asked for. */
+export interface Meant {
+  readonly called: { readonly namespace: string; readonly name: string };
+  readonly destination: FlowFacts['destination'];
+  readonly port: ServicePort;
+  /** The endpoint that was asked for; null when any of the port will do. */
+  readonly endpoint: Endpoint | null;
+}
+/** Asked at each call: the configuration may have changed. Null when the mesh does not know the address any more. */
+export type AskMeant = () => Meant | null;
+
 /** What an outbound listener serves at present: whose calls enter here, and what they can reach. */
 export interface OutboundTarget {
   readonly workload: ServedWorkload;
-  readonly spec: OutboundSpec;
+  /** Of a listener that the workload calls, or of connections that are redirected. */
+  readonly spec: OutboundSpec | { readonly protocol: 'http' | 'tcp'; readonly redirected: true };
   readonly credentials: Credentials;
   readonly snapshot: Snapshot;
 }
 
 /** Serves the workload's own calls by one protocol. */
 export interface OutboundHandler {
-  accept(link: Link): void;
+  /** @param meant for a redirected connection */
+  accept(link: Link, meant?: AskMeant): void;
   /** Lets go of what the present target does not name any more. */
   refresh(): void;
   close(grace: number): Promise<void>;
@@ -47,6 +60,11 @@ export class OutboundPort {
     // Whoever calls here is the workload itself: there are no others to keep room for.
     const admission = { connections: limits.connections, connectionsOfPeer: limits.connections, refused: (limit: LimitName) => recorder.connectionRefused(limit) };
     this.server = new GatedServer(address, admission, (socket) => this.#handler.accept(new SocketLink(socket)));
+  }
+
+  /** Takes a connection that was redirected. */
+  accept(link: Link, meant: AskMeant): void {
+    this.#handler.accept(link, meant);
   }
 
   update(target: OutboundTarget): void {

@@ -5,7 +5,7 @@ import { dialPlaintext } from '../listener/dial.ts';
 import { type InboundHandler, type InboundTarget, inboundFacts, type PeerConnection } from '../listener/inbound-port.ts';
 import type { Link } from '../link/link.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
-import type { Recorder } from '../telemetry/recorder.ts';
+import type { CountedCall, Recorder } from '../telemetry/recorder.ts';
 import { OpenCalls } from './open-calls.ts';
 
 const ONE = { count: 1, bytesReceived: 0, bytesSent: 0 };
@@ -48,31 +48,33 @@ export class InboundTcp implements InboundHandler {
   }
 
   async #serve(peer: PeerConnection): Promise<void> {
-    let admitted = await this.#judge(peer);
+    const span = this.#recorder.connectionSpan();
+    let admitted = await this.#judge(peer, span.whole);
     if (!admitted) return peer.link.destroy();
     let app: Link;
     try {
       app = await dialPlaintext(admitted.target.app, true);
     } catch (error) {
       const { facts } = admitted;
-      this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason: 'upstream-unreachable' }, amounts: ONE });
+      this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason: 'upstream-unreachable' }, amounts: ONE, ...span.whole });
       this.#recorder.unreachable(facts, (error as Error).message);
       return peer.link.destroy();
     }
     // The policy may have changed while the application was being reached.
-    while (admitted && this.#target() !== admitted.target) admitted = await this.#judge(peer);
+    while (admitted && this.#target() !== admitted.target) admitted = await this.#judge(peer, span.whole);
     // Nobody may be left to serve after the wait.
     if (!admitted || peer.link.destroyed) {
       app.destroy();
       return peer.link.destroy();
     }
     this.#recorder.shadow(admitted.shadow, admitted.facts.destination);
-    this.#recorder.record({ facts: admitted.facts, amounts: ONE });
-    this.#open.join(peer.link, app, admitted.facts, peer.retireAt, async () => (await this.#judge(peer)) !== null);
+    this.#recorder.record({ facts: admitted.facts, amounts: ONE, ...span.begun });
+    const allowed = async () => (await this.#judge(peer, span.begun)) !== null;
+    this.#open.join(peer.link, app, { facts: admitted.facts, retireAt: peer.retireAt, allowed, ...span.endsAt(null) });
   }
 
   /** What became of a connection under what the port serves now; null when it is denied, which is recorded. */
-  async #judge(peer: PeerConnection): Promise<Admitted | null> {
+  async #judge(peer: PeerConnection, traced: Pick<CountedCall, 'trace'>): Promise<Admitted | null> {
     for (let round = 1; ; round += 1) {
       const target = this.#target();
       const { workload, port } = target;
@@ -85,7 +87,7 @@ export class InboundTcp implements InboundHandler {
       // Whoever was asked answered about a configuration that is gone. When that happens on and on, nobody is let in.
       if (!current && round < MAX_ROUNDS) continue;
       this.#recorder.shadow(decision.shadow, facts.destination);
-      this.#recorder.record({ facts: { ...facts, verdict: 'denied', reason: reason ?? 'authorizer-unavailable' }, amounts: ONE });
+      this.#recorder.record({ facts: { ...facts, verdict: 'denied', reason: reason ?? 'authorizer-unavailable' }, amounts: ONE, ...traced });
       return null;
     }
   }

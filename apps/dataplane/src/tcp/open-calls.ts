@@ -1,25 +1,42 @@
 import type { Link } from '../link/link.ts';
+import type { ConnectionTrace } from '../telemetry/connection-span.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
 import { type Splice, splice } from './splice.ts';
 
 /** Asks whether an open connection is still allowed. When not, it has recorded the denial. */
-export type Recheck = () => Promise<boolean>;
+type Recheck = () => Promise<boolean>;
+
+interface Open {
+  readonly allowed: Recheck;
+  /** True when it ends because it was not allowed any more. */
+  denied: boolean;
+}
+
+/** A connection that begins to live on. */
+export interface Joined {
+  /** Who gets the bytes; the call is counted already. */
+  readonly facts: FlowFacts;
+  /** Ms since the epoch. */
+  readonly retireAt: number;
+  readonly allowed: Recheck;
+  /** Told when both sides are closed. */
+  readonly ended?: () => void;
+  /** Of a connection that has a span when it ends. */
+  readonly trace?: ConnectionTrace;
+}
 
 /** Connections that live on after they were decided: TCP and switched protocols. Each is counted when it starts. */
 export class OpenCalls {
   readonly #recorder: Recorder;
-  readonly #open = new Map<() => void, Recheck>();
+  readonly #open = new Map<Splice, Open>();
 
   constructor(recorder: Recorder) {
     this.#recorder = recorder;
   }
 
-  /**
-   * Joins the two sides until one ends, `retireAt` (ms since the epoch) passes, or {@link recheck} finds it forbidden.
-   * The bytes go to `facts`, whose call is counted already. `ended` is told when both are closed.
-   */
-  join(source: Link, destination: Link, facts: FlowFacts, retireAt: number, allowed: Recheck, ended?: () => void): void {
+  /** Joins the two sides until one ends, `retireAt` passes, or {@link recheck} finds it forbidden. */
+  join(source: Link, destination: Link, { facts, retireAt, allowed, ended, trace }: Joined): void {
     const joined = splice(source, destination);
     const startedAt = performance.now();
     const total = { bytesReceived: 0, bytesSent: 0 };
@@ -30,35 +47,37 @@ export class OpenCalls {
       this.#recorder.moved(facts, received, sent);
     };
     const stopFlush = this.#recorder.onFlush(flush);
-    const destroy = () => joined.destroy();
-    this.#open.set(destroy, allowed);
-    void this.#follow(joined, destroy, retireAt, () => {
+    const open: Open = { allowed, denied: false };
+    this.#open.set(joined, open);
+    void this.#follow(joined, retireAt, () => {
       stopFlush();
       flush();
-      this.#recorder.ended({ facts, startedAt, ...total });
+      this.#recorder.ended({ facts, startedAt, ...total, denied: open.denied, ...(trace === undefined ? {} : { trace }) });
       ended?.();
     });
   }
 
-  async #follow(joined: Splice, destroy: () => void, retireAt: number, finish: () => void): Promise<void> {
-    const timer = setTimeout(destroy, Math.max(0, retireAt - Date.now()));
+  async #follow(joined: Splice, retireAt: number, finish: () => void): Promise<void> {
+    const timer = setTimeout(() => joined.destroy(), Math.max(0, retireAt - Date.now()));
     timer.unref();
     await joined.done;
     clearTimeout(timer);
     finish();
-    this.#open.delete(destroy);
+    this.#open.delete(joined);
   }
 
   /** Breaks every connection that is not allowed any more, or of which that cannot be told. */
   recheck(): void {
-    for (const [destroy, allowed] of this.#open) void this.#check(destroy, allowed);
+    for (const [joined, open] of this.#open) void this.#check(joined, open);
   }
 
-  async #check(destroy: () => void, allowed: Recheck): Promise<void> {
+  async #check(joined: Splice, open: Open): Promise<void> {
     try {
-      if (!(await allowed())) destroy();
+      if (await open.allowed()) return;
+      open.denied = true;
+      joined.destroy();
     } catch (error) {
-      destroy();
+      joined.destroy();
       this.#recorder.defect(error);
     }
   }
@@ -67,6 +86,6 @@ export class OpenCalls {
   async close(grace: number): Promise<void> {
     const end = Date.now() + grace;
     while (this.#open.size > 0 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
-    for (const destroy of this.#open.keys()) destroy();
+    for (const joined of this.#open.keys()) joined.destroy();
   }
 }

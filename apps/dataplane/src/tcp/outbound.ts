@@ -5,8 +5,9 @@ import type { Credentials } from '../identity/credentials.ts';
 import type { Link } from '../link/link.ts';
 import { DialError } from '../listener/dial.ts';
 import { dialEndpoint } from '../listener/dial-endpoint.ts';
-import { type OutboundHandler, outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
+import { type AskMeant, type Meant, type OutboundHandler, outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
 import { retirement } from '../listener/retirement.ts';
+import type { ConnectionSpan } from '../telemetry/connection-span.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
 import type { CallPlan } from '../traffic/call-plan.ts';
@@ -24,6 +25,7 @@ interface Planned {
   readonly call: CallPlan;
   readonly credentials: Credentials;
   readonly facts: (endpoint: Endpoint | null) => FlowFacts;
+  readonly span: ConnectionSpan;
   /** To be called once, when it is over. */
   readonly ended: () => void;
 }
@@ -43,8 +45,8 @@ export class OutboundTcp implements OutboundHandler {
     this.#open = new OpenCalls(recorder);
   }
 
-  accept(link: Link): void {
-    this.#serve(link).catch((error: unknown) => {
+  accept(link: Link, meant?: AskMeant): void {
+    this.#serve(link, meant).catch((error: unknown) => {
       link.destroy();
       this.#recorder.defect(error);
     });
@@ -58,22 +60,23 @@ export class OutboundTcp implements OutboundHandler {
     return this.#open.close(grace);
   }
 
-  async #serve(client: Link): Promise<void> {
+  async #serve(client: Link, ask: AskMeant | undefined): Promise<void> {
     const target = this.#target();
-    const { spec, snapshot } = target;
-    if (spec.protocol !== 'tcp') return client.destroy();
-    const destination = { namespace: spec.namespace, workload: null, service: spec.service, port: spec.port };
-    const service = snapshot.services.get(`${spec.namespace}/${spec.service}`);
-    const port = service?.ports.find((candidate) => candidate.port === spec.port);
-    if (!service || !port) return this.#fail(client, outboundFacts(target, destination, null), 'unknown-destination', 'the service or its port is not known');
-    const plan = this.#plans.of(service, port, target);
+    const { destination, meant } = ask ? asked(ask(), target) : declared(target);
+    const span = this.#recorder.connectionSpan();
+    if (!meant) return this.#fail(client, span, outboundFacts(target, destination, null), 'unknown-destination', 'the service or its port is not known');
+    const plan = this.#plans.meant(meant, target);
     const place = plan.connections.enter(() => undefined);
-    if (!place) return this.#fail(client, outboundFacts(target, destination, null), 'overloaded', `${plan.rules.breaker.connections} connections are open, the most that the traffic policy allows`);
+    // Bytes of TCP cannot be told to come again.
+    if (!place || place.waiting) {
+      place?.leave();
+      return this.#fail(client, span, outboundFacts(target, destination, null), 'overloaded', `${plan.rules.breaker.connections} connections are open, the most that the traffic policy allows`);
+    }
     const call = plan.begin(null, performance.now());
     const { backend } = call;
-    const to = backend?.port ? { ...destination, service: backend.service, port: backend.port.port } : destination;
+    const to = backend?.port && meant.endpoint === null ? { ...destination, service: backend.service, port: backend.port.port } : destination;
     await this.#carry({
-      client, call, credentials: target.credentials,
+      client, call, span, credentials: target.credentials,
       facts: (endpoint) => outboundFacts(target, to, endpoint),
       ended: () => {
         call.finish();
@@ -82,16 +85,17 @@ export class OutboundTcp implements OutboundHandler {
     });
   }
 
-  async #carry({ client, call, credentials, facts, ended }: Planned): Promise<void> {
+  async #carry({ client, call, credentials, facts, span, ended }: Planned): Promise<void> {
     const reached = await this.#reach(call, credentials);
     const { link, endpoint } = reached;
     if (link !== null && !client.destroyed) {
-      this.#recorder.record({ facts: facts(endpoint), amounts: ONE });
-      return this.#open.join(client, link, facts(endpoint), retirement(), () => Promise.resolve(true), ended);
+      const retireAt = retirement();
+      this.#recorder.record({ facts: facts(endpoint), amounts: ONE, ...span.begun });
+      return this.#open.join(client, link, { facts: facts(endpoint), retireAt, allowed: () => Promise.resolve(true), ended, ...span.endsAt(endpoint.address) });
     }
     ended();
     if (link !== null) return link.destroy();
-    this.#fail(client, { ...facts(endpoint), mtls: endpoint?.spiffeId === null ? 'plaintext' : 'unknown' }, reached.reason, reached.message);
+    this.#fail(client, span, { ...facts(endpoint), mtls: endpoint?.spiffeId === null ? 'plaintext' : 'unknown' }, reached.reason, reached.message);
   }
 
   /** Connects to an endpoint and, when it cannot be reached, as far as the plan says to others. */
@@ -110,9 +114,28 @@ export class OutboundTcp implements OutboundHandler {
     }
   }
 
-  #fail(client: Link, facts: FlowFacts, reason: FlowReason, message: string): void {
-    this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason }, amounts: ONE });
+  #fail(client: Link, span: ConnectionSpan, facts: FlowFacts, reason: FlowReason, message: string): void {
+    this.#recorder.record({ facts: { ...facts, verdict: 'failed', reason }, amounts: ONE, ...span.whole });
     this.#recorder.unreachable(facts, message);
     client.destroy();
   }
+}
+
+/** Where a connection goes, as flows name it; `meant` is null when there is no such place. */
+interface Asked {
+  readonly destination: FlowFacts['destination'];
+  readonly meant: Meant | null;
+}
+
+function asked(meant: Meant | null, { workload }: Pick<OutboundTarget, 'workload'>): Asked {
+  return { destination: meant?.destination ?? { namespace: workload.namespace, workload: null, service: null, port: 0 }, meant };
+}
+
+/** The service that the listener names. */
+function declared({ spec, snapshot, workload }: OutboundTarget): Asked {
+  if (!('service' in spec)) return asked(null, { workload });
+  const destination = { namespace: spec.namespace, workload: null, service: spec.service, port: spec.port };
+  const service = snapshot.services.get(`${spec.namespace}/${spec.service}`);
+  const port = service?.ports.find((candidate) => candidate.port === spec.port);
+  return { destination, meant: service && port ? { called: service, destination, port, endpoint: null } : null };
 }

@@ -12,6 +12,8 @@ export interface MetricSources {
   readonly pendingReports: () => number;
   /** Reports that said that something was lost. */
   readonly reportGaps: () => number;
+  /** `broken` when connections should be redirected to us and are not known to be; `intact` is true when they are. */
+  readonly intercepting: () => { readonly intact: boolean | null; readonly broken: boolean };
   readonly tunnels: () => { readonly inbound: OpenTunnels; readonly outbound: OpenTunnels };
   /** Others that keep their own count. */
   readonly more: readonly { write(to: Exposition): void }[];
@@ -83,7 +85,7 @@ export class Metrics {
   }
 
   #writeSources(to: Exposition): void {
-    const { configAge, svids, pendingReports, reportGaps, tunnels, more } = this.#sources;
+    const { configAge, svids, pendingReports, reportGaps, intercepting, tunnels, more } = this.#sources;
     const age = configAge();
     if (age !== null) to.single('sallyport_proxy_config_age_seconds', 'gauge', 'Seconds since the operator confirmed the configuration in force; absent when never configured.', age);
     const expiry = 'sallyport_proxy_svid_not_after_seconds';
@@ -101,6 +103,8 @@ export class Metrics {
       to.sample(name, 'side="inbound"', inbound[what]);
       to.sample(name, 'side="outbound"', outbound[what]);
     }
+    const { intact, broken } = intercepting();
+    if (broken || intact !== null) to.single('sallyport_proxy_interception_intact', 'gauge', 'Whether the rules that redirect connections to this proxy are in place: 1 or 0; absent when nothing is to be redirected.', broken ? 0 : 1);
     for (const each of more) each.write(to);
   }
 }

@@ -1,10 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import net, { type AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { workloadUri } from '../../test/certificates.ts';
-import { addPolicy, addService, addWorkload, baseEntries, call, freePort, TestMesh, until } from '../../test/mesh.ts';
+import { addPolicy, addService, addWorkload, baseEntries, call, type Entries, freePort, TestMesh, until } from '../../test/mesh.ts';
 import { Collector, lintMetrics, type ReceivedSpan, telemetryCheck } from '../../test/telemetry-check.ts';
 import { BUILD_MS } from '../../../../tools/go-program.ts';
 
@@ -42,6 +43,20 @@ async function startPair(): Promise<{ a: number; b: number }> {
   await Promise.all([mesh.configure('a', client), mesh.configure('b', server)]);
   return { a: a.adminPort, b: b.adminPort };
 }
+/** A service of bytes that gives back what it gets. */
+async function startTcp(): Promise<{ readonly server: Entries }> {
+  port = await freePort();
+  const app = await mesh.tcpApp((socket) => void socket.pipe(socket));
+  const client = baseEntries(mesh.operator.ca.root);
+  addWorkload(client, 'shop', 'web', { outbound: [{ protocol: 'tcp', listen: `unix:${mesh.socketPath('db')}`, service: 'db', namespace: 'pay', port: 80 }] });
+  addService(client, 'pay', 'db', 'tcp', [{ port, spiffeId: workloadUri('pay', 'db') }]);
+  const server = baseEntries(mesh.operator.ca.root);
+  addWorkload(server, 'pay', 'db', { inbound: [{ port, protocol: 'tcp', app }] }, { port });
+  await Promise.all([mesh.proxy('a'), mesh.proxy('b')]);
+  await Promise.all([mesh.configure('a', client), mesh.configure('b', server)]);
+  return { server };
+}
+
 const get = (path: string, headers: Record<string, string> = {}) => call({ socketPath: mesh.socketPath('web'), path, headers: { host: 'api.pay', ...headers } });
 const metrics = async (admin: number) => (await call({ host: '127.0.0.1', port: admin, path: '/metrics' })).body;
 const sample = (text: string, name: string, labels: Record<string, string>) => {
@@ -124,6 +139,33 @@ describe('OpenTelemetry’s Collector', () => {
     expect(client.parentSpanId ?? '').toBe('');
     await get('/fine', { tracestate: 'lost=1' });
     expect(seen.at(-1)).not.toHaveProperty('tracestate');
+  });
+
+  it('gets one span of a connection of TCP on each side, with its bytes and its verdict', async ({ skip }) => {
+    skip(collector === null, 'no checker');
+    listen(1);
+    const { server } = await startTcp();
+    const side = (kind: number, verdict: string) => until(`a span of kind ${kind}, ${verdict}`, () => collector?.spans.find((span) => span.kind === kind && span.name === 'TCP' && span.attributes['sallyport.verdict'] === verdict));
+    const open = net.connect(mesh.socketPath('db'));
+    open.on('error', () => undefined);
+    open.end('hello');
+    expect(await text(open)).toBe('hello');
+    const about = { 'server.address': 'db.pay', 'server.port': String(port), 'network.transport': 'tcp', 'network.peer.address': '127.0.0.1', 'sallyport.source.principal': workloadUri('shop', 'web'), 'sallyport.mtls': 'mutual', 'sallyport.bytes.received': '5', 'sallyport.bytes.sent': '5' };
+    const [client, called] = [await side(3, 'allowed'), await side(2, 'allowed')];
+    for (const span of [client, called]) expect(span).toMatchObject({ status: {}, attributes: about });
+    const broken = net.connect(mesh.socketPath('db'));
+    broken.on('error', () => undefined).write('hello');
+    await new Promise((resolve) => broken.once('data', resolve));
+    addPolicy(server, 'pay', 'none', { action: 'DENY', rules: [{}] });
+    await mesh.configure('b', server);
+    expect(await side(2, 'denied')).toMatchObject({ status: { code: 2 }, attributes: { 'sallyport.bytes.received': '5' } });
+    const refused = net.connect(mesh.socketPath('db'));
+    refused.on('error', () => undefined).write('hello');
+    const denials = () => collector?.spans.filter(({ attributes }) => attributes['sallyport.verdict'] === 'denied' && attributes['network.transport'] === 'tcp') ?? [];
+    await until('the refusal', () => denials().length === 2);
+    expect(denials()[1]).toMatchObject({ status: { code: 2, message: 'policy-deny' }, attributes: { 'sallyport.policy': 'pay/none', 'sallyport.bytes.received': '0' } });
+    // Of those that the proxies told, none came twice.
+    expect(collector?.spans.filter(({ name, kind }) => name === 'TCP' && kind === 2)).toHaveLength(3);
   });
 });
 

@@ -3,6 +3,7 @@ import type { ShadowMatch } from '@sallyport/shared/policy';
 import type { LimitName } from '../listener/limits.ts';
 import type { AccessLog } from './access-log.ts';
 import type { Clock } from './clock.ts';
+import { ConnectionSpan, type ConnectionTrace } from './connection-span.ts';
 import type { FlowAmounts, FlowCounter, FlowFacts } from './flow-counter.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -32,6 +33,9 @@ export interface EndedConnection {
   /** Bytes of its whole life; those since the last `moved` are told by that. */
   readonly bytesReceived: number;
   readonly bytesSent: number;
+  /** True when it was broken because it was not allowed any more. */
+  readonly denied?: boolean;
+  readonly trace?: ConnectionTrace;
 }
 
 export interface RecorderOptions {
@@ -93,6 +97,11 @@ export class Recorder {
     else if (this.#debug) this.#log.debug(line(facts, traceId), 'call');
   }
 
+  /** The span of a connection that is none of HTTP: its bytes carry no trace to continue. */
+  connectionSpan(): ConnectionSpan {
+    return new ConnectionSpan(this.#spans === null ? null : this.tracer.begin(null));
+  }
+
   /** Reports what policies that do not decide would have said to a call. */
   shadow(matches: readonly ShadowMatch[], { namespace, workload, port }: FlowFacts['destination']): void {
     if (workload === null) return;
@@ -112,11 +121,16 @@ export class Recorder {
   }
 
   /** Tells how long a connection lived, and how much it moved. */
-  ended({ facts, startedAt, bytesReceived, bytesSent }: EndedConnection): void {
+  ended({ facts, startedAt, bytesReceived, bytesSent, denied, trace: span }: EndedConnection): void {
     const endedAt = performance.now();
+    const traceId = span?.trace.traceId ?? null;
+    if (span !== undefined && span.trace.spanId !== null) {
+      const verdict = denied === true ? 'denied' : facts.verdict;
+      this.#spans?.add({ ...span, facts: { ...facts, verdict }, shape: null, status: 0, bytesReceived, bytesSent, endedAt });
+    }
     // A request that became a connection had its duration when the protocol was switched.
     if (facts.protocol === 'tcp') this.#metrics.seriesOf(facts).observe(endedAt - startedAt);
-    this.#accessLog?.add({ event: 'close', series: new Series(facts), path: facts.path, status: 0, traceId: null, bytesReceived, bytesSent, startedAt, endedAt });
+    this.#accessLog?.add({ event: 'close', series: new Series(facts), path: facts.path, status: 0, traceId, bytesReceived, bytesSent, startedAt, endedAt });
   }
 
   /** A TLS peer that was turned away. `reason` says what was wrong with it. */

@@ -3,7 +3,7 @@ import { OTHER_PATH } from './path-shape.ts';
 import type { FlowFacts } from './series.ts';
 import type { CallTrace } from './trace.ts';
 
-/** One hop of a traced HTTP call. Times are readings of `performance.now()`. */
+/** One hop of a traced HTTP call, or of a connection of TCP. Times are readings of `performance.now()`. */
 export interface Span {
   readonly trace: CallTrace;
   readonly facts: FlowFacts;
@@ -44,26 +44,32 @@ export function attributes(values: Readonly<Record<string, string | number | nul
 
 /** The span in the JSON form of OTLP: ids in hexadecimal, 64-bit numbers as text. */
 export function encodeSpan(span: Span, clock: Clock): object {
-  const { trace, facts, shape, startedAt, endedAt } = span;
-  const method = knownMethod(facts.method);
+  const { trace, facts, startedAt, endedAt } = span;
+  const tcp = facts.protocol === 'tcp';
   return {
     traceId: trace.traceId,
     spanId: trace.spanId,
     ...(trace.parentId === null ? {} : { parentSpanId: trace.parentId }),
     flags: FLAGS | (trace.parentId === null ? 0 : REMOTE_PARENT),
-    // "{method} {target}", and HTTP for a method that could be anything.
-    name: `${method === '_OTHER' ? 'HTTP' : method}${shape === null || shape === OTHER_PATH ? '' : ` ${shape}`}`,
+    name: tcp ? 'TCP' : httpName(span),
     kind: facts.side === 'inbound' ? SERVER : CLIENT,
     startTimeUnixNano: clock.nanoseconds(startedAt),
     endTimeUnixNano: clock.nanoseconds(Math.max(startedAt, endedAt)),
-    attributes: attributes({ ...httpAttributes(span, method), ...meshAttributes(facts) }),
+    attributes: attributes({ ...(tcp ? tcpAttributes(span) : httpAttributes(span)), ...meshAttributes(facts) }),
     status: failed(span) ? { code: ERROR, ...(facts.reason === null ? {} : { message: facts.reason }) } : {},
   };
 }
 
-function httpAttributes({ facts, status, peer, bytesReceived, bytesSent }: Span, method: string): Record<string, string | number | null> {
-  const { side, source, destination, path } = facts;
-  const name = destination.service ?? destination.workload;
+/** "{method} {target}", and HTTP for a method that could be anything. */
+function httpName({ facts, shape }: Span): string {
+  const method = knownMethod(facts.method);
+  return `${method === '_OTHER' ? 'HTTP' : method}${shape === null || shape === OTHER_PATH ? '' : ` ${shape}`}`;
+}
+
+function httpAttributes(span: Span): Record<string, string | number | null> {
+  const { facts, status, bytesReceived, bytesSent } = span;
+  const { side, path } = facts;
+  const method = knownMethod(facts.method);
   const error = facts.reason ?? (status >= (side === 'inbound' ? 500 : 400) ? String(status) : null);
   return {
     'http.request.method': method,
@@ -73,10 +79,29 @@ function httpAttributes({ facts, status, peer, bytesReceived, bytesSent }: Span,
     'http.response.status_code': status === 0 ? null : status,
     'http.request.body.size': bytesReceived,
     'http.response.body.size': bytesSent,
+    ...placeAttributes(span),
+    'error.type': error,
+  };
+}
+
+/** Semantic conventions have names for the bytes of messages, and none for those of a connection. */
+function tcpAttributes(span: Span): Record<string, string | number | null> {
+  const { facts, bytesReceived, bytesSent } = span;
+  return {
+    'network.transport': 'tcp',
+    'sallyport.bytes.received': bytesReceived,
+    'sallyport.bytes.sent': bytesSent,
+    ...placeAttributes(span),
+    'error.type': facts.reason,
+  };
+}
+
+function placeAttributes({ facts: { side, source, destination }, peer }: Span): Record<string, string | number | null> {
+  const name = destination.service ?? destination.workload;
+  return {
     'server.address': name === null ? null : `${name}.${destination.namespace}`,
     'server.port': destination.port,
     'network.peer.address': side === 'inbound' ? source.ip : peer,
-    'error.type': error,
   };
 }
 
@@ -96,7 +121,8 @@ function knownMethod(method: string | null): string {
   return method !== null && METHODS.has(method) ? method : '_OTHER';
 }
 
-/** Conventions: a server's span is an error from 500 on, a client's from 400 on. What failed without an answer is one on both. */
+/** A connection has no status to say that it was denied. Conventions: a server's span is an error from 500 on, a client's from 400 on. What failed without an answer is one on both. */
 function failed({ facts, status }: Span): boolean {
+  if (facts.protocol === 'tcp') return facts.verdict !== 'allowed';
   return facts.verdict === 'failed' || status >= 500 || (facts.side === 'outbound' && status >= 400);
 }

@@ -36,6 +36,16 @@ export class Breaker {
     return this.#open;
   }
 
+  /** True when nobody may come in at once. */
+  get full(): boolean {
+    return this.#open >= this.#limits.open || this.#waiting.size > 0;
+  }
+
+  /** How many may wait. */
+  get mayWait(): number {
+    return this.#limits.pending;
+  }
+
   get pending(): number {
     return this.#waiting.size;
   }

@@ -50,6 +50,12 @@ export class CallPlan {
     return this.#parts.group?.backend ?? null;
   }
 
+  /** True when it matters what gRPC says of an answer. */
+  get asksForGrpc(): boolean {
+    const { retry, outliers } = this.#parts.rules;
+    return outliers !== null || (retry !== null && retry.grpc.size > 0);
+  }
+
   /** The endpoint of the next attempt, which counts as open from now on. Null when there is none. */
   choose(now: number): Endpoint | null {
     const { group, key, random } = this.#parts;
@@ -107,6 +113,10 @@ export class CallPlan {
   }
 }
 
+/** What Envoy takes for 5xx of gRPC: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS. */
+const GRPC_FAILURES = new Set([2, 4, 12, 13, 14, 15]);
+
 function isFailure(end: AttemptEnd): boolean {
+  if (typeof end === 'object') return GRPC_FAILURES.has(end.grpc);
   return typeof end === 'number' ? end >= 500 : end !== 'connected';
 }

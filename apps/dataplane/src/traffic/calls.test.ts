@@ -18,7 +18,8 @@ describe('rules', () => {
   it('have times in ms, shares from 0 to 1, and Gateway API’s defaults', () => {
     expect(rules({ timeouts: { request: '1m1s500ms', backendRequest: '0s' } }).timeouts).toEqual({ request: 61_500, backendRequest: Number.POSITIVE_INFINITY });
     const defaults = { share: 0.2, interval: 10_000, minimum: { count: 10, interval: 1_000 } };
-    expect(rules({ retry: {} }).retry).toEqual({ codes: new Set(), attempts: 1, backoff: 25, methods: new Set(), budget: defaults });
+    expect(rules({ retry: {} }).retry).toEqual({ codes: new Set(), grpc: new Set(), attempts: 1, backoff: 25, methods: new Set(), budget: defaults });
+    expect(rules({ retry: { grpcStatuses: ['CANCELLED', 'UNAVAILABLE'] } }).retry?.grpc).toEqual(new Set([1, 14]));
     expect(rules({ retry: {}, retryConstraint: {} }).retry?.budget).toEqual(defaults);
     expect(rules({ requestMirror: { backendRef: { name: 'b' }, fraction: { numerator: 1, denominator: 4 } } }).mirror).toEqual({ service: 'b', port: null, share: 0.25 });
     expect(rules({ fault: { abort: { percentage: { value: 0.5 }, grpcStatus: 'UNAVAILABLE' } } }).faults.abort).toEqual({ share: 0.005, answer: { grpcStatus: 14 } });
@@ -66,7 +67,15 @@ describe('a deadline', () => {
     expect(deadline.allows(500, 5500)).toBe(false);
   });
 
-  it('is none when the policy has none', () => {
+  it('is the caller’s where that is earlier', () => {
+    const caller = new Deadline({ request: 1000, backendRequest: 400 }, 5000, 500);
+    expect([5000, 5200, 5500, 6000].map((now) => caller.attempt(now))).toEqual([400, 300, 0, 0]);
+    expect([caller.left(5100), caller.allows(500, 5000), caller.whole]).toEqual([400, false, 5500]);
+    // Who ends the whole call needs no second clock for what is left of it.
+    expect([5000, 5200].map((now) => caller.patience(now))).toEqual([400, Number.POSITIVE_INFINITY]);
+  });
+
+  it('is none when neither has one', () => {
     const deadline = new Deadline(NO_RULES.timeouts, 0);
     expect(deadline.attempt(1e12)).toBe(Number.POSITIVE_INFINITY);
     expect(deadline.allows(1e9, 1e12)).toBe(true);

@@ -37,7 +37,7 @@ export class ServicePlan {
   readonly #gate = new MirrorGate();
   /** HTTP calls. */
   readonly requests: Breaker;
-  /** Connections that live on: TCP and switched protocols. */
+  /** Connections: those of TCP, and those that HTTP calls are made on. */
   readonly connections: Breaker;
   #input: PlanInput;
   #groups: readonly Group[];
@@ -52,7 +52,7 @@ export class ServicePlan {
     this.#budget = input.rules.retry && new RetryBudget(input.rules.retry.budget);
     const { breaker } = input.rules;
     this.requests = new Breaker({ open: breaker.requests, pending: breaker.pending });
-    this.connections = new Breaker({ open: breaker.connections, pending: 0 });
+    this.connections = new Breaker({ open: breaker.connections, pending: breaker.pending });
   }
 
   get rules(): TrafficRules {
@@ -69,18 +69,23 @@ export class ServicePlan {
     if (!sameRules) this.#budget = rules.retry && new RetryBudget(rules.retry.budget);
     this.#input = input;
     this.requests.update({ open: rules.breaker.requests, pending: rules.breaker.pending });
-    this.connections.update({ open: rules.breaker.connections, pending: 0 });
+    this.connections.update({ open: rules.breaker.connections, pending: rules.breaker.pending });
   }
 
-  /** Plans one call. @param facts null for a connection that is no HTTP call */
-  begin(facts: CallFacts | null, now: number): CallPlan {
+  /**
+   * Plans one call.
+   *
+   * @param facts null for a connection that is no HTTP call
+   * @param patience ms that the caller gives it
+   */
+  begin(facts: CallFacts | null, now: number, patience: number = Number.POSITIVE_INFINITY): CallPlan {
     const { rules } = this.#input;
     const fault = facts && drawFault(rules.faults, this.#random);
     const group = this.#groups.length === 1 ? (this.#groups[0] ?? null) : pickByWeight(this.#groups, this.#random);
     if (facts !== null) this.#budget?.call(now);
     return new CallPlan({
       rules, group, fault, facts, random: this.#random, budget: this.#budget,
-      key: this.#keyOf(facts), deadline: new Deadline(facts ? rules.timeouts : NO_RULES.timeouts, now),
+      key: this.#keyOf(facts), deadline: new Deadline(facts ? rules.timeouts : NO_RULES.timeouts, now, patience),
     });
   }
 

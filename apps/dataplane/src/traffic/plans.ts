@@ -1,5 +1,6 @@
 import type { ServedWorkload, Snapshot } from '../authz/snapshot.ts';
-import type { ServicePort } from '../http/route.ts';
+import type { Endpoint, ServicePort } from '../http/route.ts';
+import type { Meant } from '../listener/outbound-port.ts';
 import { decidedAs } from '@sallyport/shared/mesh';
 import type { TrafficPolicySpec } from '@sallyport/shared/resources';
 import type { Random } from './balancer.ts';
@@ -29,6 +30,8 @@ interface Held {
 export class TrafficPlans {
   readonly #random: Random;
   readonly #held = new Map<string, Held>();
+  /** Of endpoints that were asked for by their address. A policy for the service’s calls is not for these. */
+  readonly #single = new WeakMap<Endpoint, ServicePlan>();
   /** An unchanged policy keeps its rules, and by them its budget, when something else changes. */
   readonly #rules = new WeakMap<TrafficPolicySpec, TrafficRules>();
 
@@ -43,6 +46,22 @@ export class TrafficPlans {
     if (known) return known.plan;
     const plan = new ServicePlan(this.#input(called, port, caller), this.#random);
     this.#held.set(key, { called: { namespace: called.namespace, name: called.name }, port: port.port, plan });
+    return plan;
+  }
+
+  /** True for a plan of a port that is still there. */
+  has(plan: ServicePlan): boolean {
+    return [...this.#held.values()].some((held) => held.plan === plan);
+  }
+
+  /** The plan for whom a connection means: that of the port, or, when one endpoint was asked for, one of that endpoint alone. */
+  meant({ called, port, endpoint }: Pick<Meant, 'called' | 'port' | 'endpoint'>, caller: Caller): ServicePlan {
+    if (endpoint === null) return this.of(called, port, caller);
+    const known = this.#single.get(endpoint);
+    if (known) return known;
+    const backends = [{ service: called.name, port: { ...port, endpoints: [endpoint] }, weight: 1 }];
+    const plan = new ServicePlan({ rules: NO_RULES, backends, mirror: null, locality: undefined, source: caller.workload.spec.address }, this.#random);
+    this.#single.set(endpoint, plan);
     return plan;
   }
 

@@ -5,7 +5,7 @@ import { backoffMs, RetryBudget, wantsRetry } from './retries.ts';
 import type { RetryRules } from './rules.ts';
 
 const BUDGET = { share: 0.2, interval: 10_000, minimum: { count: 10, interval: 1_000 } };
-const RULES: RetryRules = { codes: new Set([503]), attempts: 2, backoff: 25, methods: new Set(['PATCH']), budget: BUDGET };
+const RULES: RetryRules = { codes: new Set([503]), grpc: new Set([14]), attempts: 2, backoff: 25, methods: new Set(['PATCH']), budget: BUDGET };
 
 describe('who is sent again', () => {
   it.each(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE', 'PATCH'])('%s, after an answer that the policy names, a break and a timeout', (method) => {
@@ -16,6 +16,11 @@ describe('who is sent again', () => {
   it.each(['POST', 'CONNECT', 'get', 'MINE'])('%s only when nobody took anything of it', (method) => {
     for (const end of [503, 'broken', 'timeout'] as const) expect(wantsRetry(end, method, 0, RULES)).toBe(false);
     for (const end of ['refused', 'untouched'] as const) expect(wantsRetry(end, method, 0, RULES)).toBe(true);
+  });
+
+  it('a call of gRPC, which is POST, after a status that the policy names', () => {
+    expect([14, 13].map((status) => wantsRetry({ grpc: status }, 'POST', 0, RULES))).toEqual([true, false]);
+    expect(wantsRetry({ grpc: 14 }, 'POST', 2, RULES)).toBe(false);
   });
 
   it('nobody more often than the policy says', () => {

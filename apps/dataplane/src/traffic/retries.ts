@@ -9,9 +9,14 @@ const MAX_GROWTH = 10;
 /**
  * How an attempt ended. `refused`: no connection could be made. `untouched`: one broke before anybody took anything.
  * `broken`: it broke later, before an answer. `timeout`: no answer in the attempt's time. `connected`: a connection that is
- * no HTTP call stands. Else the answer's status.
+ * no HTTP call stands. Else the answer's status, of HTTP or of gRPC.
  */
-export type AttemptEnd = 'connected' | 'refused' | 'untouched' | 'broken' | 'timeout' | number;
+export type AttemptEnd = 'connected' | 'refused' | 'untouched' | 'broken' | 'timeout' | number | GrpcEnd;
+
+/** A status of gRPC before any message. */
+interface GrpcEnd {
+  readonly grpc: number;
+}
 
 /** True when doing it twice does what doing it once does: by its method, or because the policy says so. */
 function isRepeatable(method: string, rules: RetryRules): boolean {
@@ -22,6 +27,8 @@ function isRepeatable(method: string, rules: RetryRules): boolean {
 export function wantsRetry(end: AttemptEnd, method: string, retried: number, rules: RetryRules): boolean {
   if (retried >= rules.attempts) return false;
   if (end === 'connected') return false;
+  // All calls of gRPC are POST: who names its statuses has declared it.
+  if (typeof end === 'object') return rules.grpc.has(end.grpc);
   if (typeof end === 'number') return rules.codes.has(end) && isRepeatable(method, rules);
   // GEP-1731: connection errors are tried again wherever there is a retry stanza; what nobody took may be, whatever it is.
   return end === 'refused' || end === 'untouched' || isRepeatable(method, rules);

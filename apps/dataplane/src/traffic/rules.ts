@@ -14,6 +14,8 @@ export interface TrafficRules {
 
 export interface RetryRules {
   readonly codes: ReadonlySet<number>;
+  /** Statuses of gRPC. */
+  readonly grpc: ReadonlySet<number>;
   readonly attempts: number;
   readonly backoff: number;
   /** Methods besides the idempotent ones that the policy declares to be repeatable. */
@@ -106,6 +108,7 @@ function retryOf({ retry, retryConstraint }: TrafficPolicySpec): RetryRules | nu
   if (retry === undefined) return null;
   return {
     codes: new Set(retry.codes),
+    grpc: new Set(retry.grpcStatuses?.map(grpcStatusNumber)),
     attempts: retry.attempts,
     backoff: gatewayDurationMs(retry.backoff),
     methods: new Set(retry.methods),

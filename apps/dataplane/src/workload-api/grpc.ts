@@ -1,3 +1,8 @@
+/** The package-less service of the SPIFFE Workload API. */
+export const SERVICE = 'SpiffeWorkloadAPI';
+/** SPIFFE Workload Endpoint §3: the static metadata that every request must have, so that none is forged through a naive HTTP client. */
+export const SECURITY_HEADER = { name: 'workload.spiffe.io', value: 'true' } as const;
+
 /** gRPC status codes, as far as the SPIFFE Workload Endpoint §6 and the framing need them. */
 export const STATUS = { OK: 0, UNKNOWN: 2, INVALID_ARGUMENT: 3, PERMISSION_DENIED: 7, RESOURCE_EXHAUSTED: 8, UNIMPLEMENTED: 12, INTERNAL: 13, UNAVAILABLE: 14 } as const;
 
@@ -49,4 +54,10 @@ export class MessageReader {
 /** Percent-encodes what a `grpc-message` cannot hold as it is (gRPC over HTTP/2, "Status-Message"). */
 export function encodeStatusMessage(text: string): string {
   return [...Buffer.from(text.slice(0, 500).trim(), 'utf8')].map((byte) => (byte >= 0x20 && byte <= 0x7e && byte !== 0x25 ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`)).join('');
+}
+
+/** What {@link encodeStatusMessage} made, for a log: "decoders MUST NOT error on invalid values", and none of it is believed. */
+export function decodeStatusMessage(text: string): string {
+  const bytes = text.slice(0, 1500).replace(/%([0-9A-Fa-f]{2})/g, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return Buffer.from(bytes, 'latin1').toString('utf8').replace(/\p{Cc}/gu, ' ').slice(0, 300);
 }

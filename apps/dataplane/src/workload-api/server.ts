@@ -3,8 +3,9 @@ import net, { type Socket } from 'node:net';
 import { bind } from '../listener/address.ts';
 import type { Log } from '../telemetry/log.ts';
 import { type Caller, callerReader, type ReadCaller } from './caller.ts';
+import { SERVICE } from './grpc.ts';
 import { serveGrpc } from './grpc-server.ts';
-import { requireSecurityHeader, SERVICE, type WorkloadApiSource, workloadApiMethods } from './service.ts';
+import { requireSecurityHeader, type WorkloadApiSource, workloadApiMethods } from './service.ts';
 
 const MAX_CONNECTIONS = 1024;
 /** One application must not take the places of the others. */

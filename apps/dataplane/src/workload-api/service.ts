@@ -4,11 +4,8 @@ import {
 } from '@sallyport/shared/pki';
 import type { Credentials, Svid } from '../identity/credentials.ts';
 import type { DomainBundle } from '../identity/trust.ts';
-import { GrpcError, STATUS } from './grpc.ts';
+import { GrpcError, SECURITY_HEADER, STATUS } from './grpc.ts';
 import type { Guard, GrpcMethods, Streaming } from './grpc-server.ts';
-
-/** The package-less service of the standard. */
-export const SERVICE = 'SpiffeWorkloadAPI';
 
 /** An identity that a caller may have. */
 interface Entitlement {
@@ -30,11 +27,11 @@ export interface WorkloadApiSource {
 }
 
 /**
- * SPIFFE Workload Endpoint §4: "the static metadata key-value pair `workload.spiffe.io: true`"; without it the call is
+ * SPIFFE Workload Endpoint §3: "the static metadata key-value pair `workload.spiffe.io: true`"; without it the call is
  * refused with InvalidArgument, so that a request forged through a naive HTTP client gets nothing.
  */
 export const requireSecurityHeader: Guard = (metadata) => {
-  if (metadata.get('workload.spiffe.io') !== 'true') throw new GrpcError(STATUS.INVALID_ARGUMENT, 'security header missing from request: workload.spiffe.io must be true');
+  if (metadata.get(SECURITY_HEADER.name) !== SECURITY_HEADER.value) throw new GrpcError(STATUS.INVALID_ARGUMENT, 'security header missing from request: workload.spiffe.io must be true');
 };
 
 /** The methods of the SPIFFE Workload API for one caller. Those of the WIT profile are left out: Unimplemented. */

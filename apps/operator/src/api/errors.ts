@@ -4,7 +4,7 @@ import { IssuanceError } from '../ca/authority.ts';
 import { ParentError } from '../ca/parents/parent.ts';
 import { RotationRefused } from '../ca/rotation.ts';
 import { NotReadyError } from '../controllers/strict-step.ts';
-import { ConflictError, NotFoundError } from '../store/ports.ts';
+import { ConflictError, NotFoundError, StoreAwayError } from '../store/ports.ts';
 
 type Code = ApiError['error']['code'];
 
@@ -40,6 +40,7 @@ export function toApiError(error: unknown): ApiError {
   if (error instanceof IssuanceError) return body('unavailable', error.message, error.remedy);
   if (error instanceof RotationRefused) return body('precondition', error.message, error.remedy);
   if (error instanceof ParentError) return body('precondition', error.message, 'what signs now goes on; mend the parent, then try again');
+  if (error instanceof StoreAwayError) return body('unavailable', `the API server did not do it: ${error.message}`, 'read the object again before a retry: the write may have taken place');
   if (isDatabaseAway(error)) return body('unavailable', 'the database cannot be reached now', 'it is tried again with every request; retry in a moment');
   return body('internal', 'the operator failed on this request; its log has the details');
 }

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Registry } from 'prom-client';
-import { REFUSALS } from '../ca/issuance.ts';
+import { REFUSALS } from '../ca/refusals.ts';
 import { caCertificates, laggards } from '../observe/views/ca.ts';
 import { certificateItems, pastHalfRotationInterval } from '../observe/views/certificates.ts';
 import { foreignEntries } from '../observe/views/foreign-bundles.ts';

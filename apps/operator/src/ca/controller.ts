@@ -43,7 +43,8 @@ export class CaController {
       policy: () => this.policy,
       constrained: () => options.mesh().certificates.nameConstraints,
       parent: () => this.#adapter(),
-      wanted: () => this.wanted,
+      // With SPIRE we are our own CA towards proxies, and that has to go on.
+      wanted: () => (this.withheld === null ? this.wanted : 'selfSigned'),
       lagging: options.lagging,
       federated: options.federated,
     });
@@ -61,10 +62,10 @@ export class CaController {
     return PARENTS.find((kind) => ca[kind] !== undefined) ?? 'selfSigned';
   }
 
-  /** Why proxies get no SVID from us by configuration, or null. */
+  /** Why workloads get no SVID from us by configuration, or null. Proxies get their own all the same: no mesh link believes it. */
   get withheld(): string | null {
     const { spire } = this.#options.mesh().ca;
-    return spire ? `identities of this mesh come from SPIRE: proxies take them from the Workload API at ${spire.workloadApi}` : null;
+    return spire ? `we hold no CA for workloads: the identities of this mesh come from SPIRE, and proxies take them from the Workload API at ${spire.workloadApi} (or where their SPIFFE_ENDPOINT_SOCKET says)` : null;
   }
 
   /** Proxies that hold the rotation up. */

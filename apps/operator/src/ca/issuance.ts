@@ -1,16 +1,19 @@
 import { createPublicKey, createHash, type KeyObject, randomBytes, verify } from 'node:crypto';
-import { proxySpiffeId, workloadSpiffeId } from '@sallyport/shared/mesh';
+import { proxySpiffeId } from '@sallyport/shared/mesh';
 import { InvalidCsrError, readCsr } from '@sallyport/shared/pki';
-import type { joinRequest, jwtRequest, jwtResponse, reattestRequest, svidRequest, svidResponse } from '@sallyport/shared/push';
+import type { attestRequest, joinRequest, jwtRequest, jwtResponse, reattestRequest, svidRequest, svidResponse } from '@sallyport/shared/push';
 import type { Workload } from '@sallyport/shared/resources';
 import type { z } from 'zod';
 import type { CertificateLedger } from '../history/certificates.ts';
 import type { JwtLedger } from '../history/jwt-issuances.ts';
-import { enrolProxy, redeemJoinToken } from '../history/proxies.ts';
+import { enrolPod, enrolProxy, redeemJoinToken } from '../history/proxies.ts';
 import type { Database } from '../store/postgres/client.ts';
-import { type Authority, IssuanceError, type IssuedSvid } from './authority.ts';
+import type { PodAttestor, PodEvidence } from './attestation.ts';
+import type { Authority, IssuedSvid } from './authority.ts';
+import { checkClaim, Entitlement } from './entitlement.ts';
 import type { JwtIssuer } from './jwt.ts';
-import { IssuanceLimit, OverLimitError } from './issuance-limit.ts';
+import { IssuanceLimit } from './issuance-limit.ts';
+import { asRefusal, AttestationError, BusyError, UNAVAILABLE_RETRY_S } from './refusals.ts';
 
 const CHALLENGE_MS = 60_000;
 const MAX_CHALLENGES = 10_000;
@@ -26,46 +29,19 @@ export interface Order {
   /** '' for the operator itself. */
   readonly proxy: string;
   readonly workload: { readonly namespace: string; readonly name: string } | null;
-  readonly attestation: 'join-token' | 'machine-key' | 'svid' | 'served-by-proxy' | 'operator';
+  readonly attestation: 'join-token' | 'machine-key' | 'k8s_tokenreview' | 'svid' | 'served-by-proxy' | 'operator';
+  /** The pod in which the proxy runs, when it attested by its token. */
+  readonly evidence?: PodEvidence | null;
 }
-
-/** Why a request got no SVID: the label of the metric. */
-export const REFUSALS = ['bad-request', 'not-attested', 'not-entitled', 'rate-limited', 'ca-unavailable', 'not-recorded'] as const;
-type Refusal = (typeof REFUSALS)[number];
-const STATUS_REASON = { 400: 'bad-request', 401: 'not-attested', 403: 'not-entitled' } as const;
-
-/** A refusal of an identity request. `status` is the HTTP status that carries it. */
-class AttestationError extends Error {
-  override readonly name = 'AttestationError';
-  readonly status: 400 | 401 | 403;
-  constructor(status: 400 | 401 | 403, message: string) {
-    super(message);
-    this.status = status;
-  }
-}
-
-/** A refusal that a proxy gets with the time after which it may ask again, in seconds. */
-class BusyError extends Error {
-  override readonly name = 'BusyError';
-  readonly status: 429 | 503;
-  readonly retryAfter: number;
-  constructor(status: 429 | 503, message: string, retryAfter: number) {
-    super(message);
-    this.status = status;
-    this.retryAfter = retryAfter;
-  }
-}
-
-/** No use in asking a CA that cannot issue every second: somebody has to mend it first. */
-const UNAVAILABLE_RETRY_S = 30;
 
 /**
  * Issues SVIDs from what was attested, never from what a CSR asks for: a single-use join token enrols a proxy's machine
- * key; that key renews; and a proxy gets SVIDs only for workloads that it serves.
+ * key, and that key renews; or the token of its pod does both; and a proxy gets SVIDs only for workloads that it serves.
  */
 export class Issuance {
   readonly #options: IssuanceOptions;
   readonly #now: () => number;
+  readonly #entitlement: Entitlement;
   readonly #challenges = new Map<string, { proxy: string; expiresAt: number }>();
   /** Proxies that have an SVID do not queue behind whoever knocks at the join port. */
   readonly #limits: { readonly join: IssuanceLimit; readonly renew: IssuanceLimit; readonly jwt: IssuanceLimit };
@@ -75,6 +51,7 @@ export class Issuance {
   constructor(options: IssuanceOptions) {
     this.#options = options;
     this.#now = options.now;
+    this.#entitlement = new Entitlement(options);
     this.#limits = { join: new IssuanceLimit(RATE_PER_SECOND, options.now), renew: new IssuanceLimit(RATE_PER_SECOND, options.now), jwt: new IssuanceLimit(RATE_PER_SECOND, options.now) };
   }
 
@@ -90,6 +67,11 @@ export class Issuance {
 
   join(request: z.infer<typeof joinRequest>): Promise<SvidAnswer> {
     return this.#counted(() => this.#join(request));
+  }
+
+  /** The SVID of a proxy that proves by its pod's token where it runs. */
+  attest(request: z.infer<typeof attestRequest>): Promise<SvidAnswer> {
+    return this.#counted(() => this.#attest(request));
   }
 
   reattest(request: z.infer<typeof reattestRequest>): Promise<SvidAnswer> {
@@ -113,6 +95,18 @@ export class Issuance {
     return this.#issue({ id: proxySpiffeId(this.#options.trustDomain, request.proxy), key, proxy: request.proxy, workload: null, attestation: 'join-token' });
   }
 
+  /** @throws AttestationError when the token is not good, or not that of the pod that the proxy is named after */
+  async #attest({ token, proxy, role, csr }: z.infer<typeof attestRequest>): Promise<SvidAnswer> {
+    const { pods, database, trustDomain } = this.#options;
+    if (pods === null) throw new AttestationError(404, 'this operator has no Kubernetes to ask about tokens; set SALLYPORT_STORE=kubernetes, or join by a join token');
+    await this.#limits.join.admit();
+    const key = csrKey(csr);
+    const evidence = await pods.review(token);
+    checkClaim(evidence, proxy, role, pods);
+    await enrolPod(database, proxy, role, evidence, this.#now());
+    return this.#issue({ id: proxySpiffeId(trustDomain, proxy), key, proxy, workload: null, attestation: 'k8s_tokenreview', evidence });
+  }
+
   /** A nonce for a proxy that is about to prove its machine key. */
   challenge(proxy: string): { nonce: string; expiresAt: number } {
     const now = this.#now();
@@ -133,7 +127,7 @@ export class Issuance {
     if (challenge?.proxy !== request.proxy || challenge.expiresAt <= this.#now()) throw new AttestationError(401, 'nonce is unknown, used or expired');
     const proxy = await this.#options.database.proxy.findUnique({ where: { name: request.proxy } });
     const text = Buffer.from(`sallyport-reattest:${request.proxy}:${request.nonce}`);
-    if (!proxy || !verify('sha256', text, createPublicKey(proxy.machineKey), Buffer.from(request.signature, 'base64'))) {
+    if (!proxy?.machineKey || !verify('sha256', text, createPublicKey(proxy.machineKey), Buffer.from(request.signature, 'base64'))) {
       throw new AttestationError(401, 'this proxy is not enrolled with that machine key; join it with a new token');
     }
     const key = csrKey(request.csr);
@@ -143,13 +137,15 @@ export class Issuance {
   /** @throws AttestationError 403 when the proxy does not serve the workload that it asks for */
   async #renew(proxy: string, request: z.infer<typeof svidRequest>): Promise<SvidAnswer> {
     await this.#limits.renew.admit();
-    await this.#requireEnrolled(proxy);
+    const enrolled = await this.#entitlement.enrolled(proxy);
+    const { evidence } = enrolled;
     const key = csrKey(request.csr);
     if (request.workload === null) {
-      return this.#issue({ id: proxySpiffeId(this.#options.trustDomain, proxy), key, proxy, workload: null, attestation: 'svid' });
+      return this.#issue({ id: proxySpiffeId(this.#options.trustDomain, proxy), key, proxy, workload: null, attestation: 'svid', evidence });
     }
-    const id = this.#identityOf(request.workload, proxy);
-    return this.#issue({ id, key, proxy, workload: request.workload, attestation: 'served-by-proxy' });
+    const id = this.#entitlement.identityOf(enrolled, request.workload);
+    this.#requireCa();
+    return this.#issue({ id, key, proxy, workload: request.workload, attestation: 'served-by-proxy', evidence });
   }
 
   /**
@@ -163,30 +159,21 @@ export class Issuance {
 
   async #jwtSvid(proxy: string, { workload, audience }: z.infer<typeof jwtRequest>): Promise<z.infer<typeof jwtResponse>> {
     await this.#limits.jwt.admit();
-    await this.#requireEnrolled(proxy);
-    const id = this.#identityOf(workload, proxy);
-    const refusal = this.#options.withheld();
-    if (refusal !== null) throw new BusyError(503, refusal, UNAVAILABLE_RETRY_S);
+    const id = this.#entitlement.identityOf(await this.#entitlement.enrolled(proxy), workload);
+    this.#requireCa();
     const { token, expiresAt, kid } = this.#options.jwt.sign(id, audience);
     // What cannot be recorded is not handed out.
     await this.#options.jwtLedger.record({ spiffeId: id, audience, kid, proxy, workload, attestation: 'served-by-proxy', now: this.#now(), expiresAt });
     return { token, expiresAt };
   }
 
-  async #requireEnrolled(proxy: string): Promise<void> {
-    const enrolled = await this.#options.database.proxy.findUnique({ where: { name: proxy }, select: { name: true } });
-    if (!enrolled) throw new AttestationError(403, `proxy ${proxy} is no longer enrolled`);
-  }
-
-  #identityOf({ namespace, name }: { readonly namespace: string; readonly name: string }, proxy: string): string {
-    const workload = this.#options.workload(namespace, name);
-    if (workload?.spec.proxy !== proxy) throw new AttestationError(403, `workload ${namespace}/${name} is not served by proxy ${proxy}`);
-    return workloadSpiffeId(this.#options.trustDomain, namespace, workload.spec.serviceAccount);
+  /** @throws BusyError when workloads get their identities elsewhere */
+  #requireCa(): void {
+    const refusal = this.#options.withheld();
+    if (refusal !== null) throw new BusyError(503, refusal, UNAVAILABLE_RETRY_S);
   }
 
   async #issue(order: Order): Promise<SvidAnswer> {
-    const refusal = this.#options.withheld();
-    if (refusal !== null) throw new BusyError(503, refusal, UNAVAILABLE_RETRY_S);
     const svid = await this.issue(order);
     return { spiffeId: svid.spiffeId, chain: [...svid.chain], bundle: this.#options.authority.roots(), renewAt: svid.renewAt };
   }
@@ -196,7 +183,7 @@ export class Issuance {
     const { authority, ledger, lifetime, ownLifetime } = this.#options;
     const svid = await authority.issueSvid(order.id, order.key, order.attestation === 'operator' ? ownLifetime() : lifetime());
     const spkiHash = createHash('sha256').update(order.key.export({ type: 'spki', format: 'der' })).digest('hex');
-    await ledger.record({ svid, spkiHash, proxy: order.proxy, workload: order.workload, attestation: order.attestation, now: this.#now() });
+    await ledger.record({ svid, spkiHash, proxy: order.proxy, workload: order.workload, attestation: order.attestation, evidence: order.evidence ?? null, now: this.#now() });
     count(this.#issued, order.attestation);
     return svid;
   }
@@ -218,10 +205,12 @@ interface IssuanceOptions {
   readonly ledger: CertificateLedger;
   readonly workload: (namespace: string, name: string) => Workload | null;
   readonly trustDomain: string;
+  /** Asks about tokens of pods; null where there is no Kubernetes. */
+  readonly pods: PodAttestor | null;
   readonly lifetime: () => number;
   /** Of the operator's own SVID. */
   readonly ownLifetime: () => number;
-  /** Why proxies get no SVID from this CA by configuration; null when they do. */
+  /** Why workloads get no SVID from this CA by configuration; null when they do. */
   readonly withheld: () => string | null;
   /** Signs JWT-SVIDs. */
   readonly jwt: JwtIssuer;
@@ -231,14 +220,6 @@ interface IssuanceOptions {
 
 function count(counts: Map<string, number>, label: string): void {
   counts.set(label, (counts.get(label) ?? 0) + 1);
-}
-
-/** A failure with its label, in the form that carries its status. */
-function asRefusal(error: unknown): { reason: Refusal; error: unknown } {
-  if (error instanceof AttestationError) return { reason: STATUS_REASON[error.status], error };
-  if (error instanceof OverLimitError) return { reason: 'rate-limited', error: new BusyError(429, error.message, error.retryAfter) };
-  if (error instanceof IssuanceError) return { reason: 'ca-unavailable', error: new BusyError(503, `${error.message}; ${error.remedy}`, UNAVAILABLE_RETRY_S) };
-  return { reason: error instanceof BusyError ? 'ca-unavailable' : 'not-recorded', error };
 }
 
 function csrKey(csr: string) {

@@ -127,17 +127,6 @@ describe('the CA in a running operator', LONG, () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('issues nothing to proxies while SPIRE is the one who does, and says so', async () => {
-    const mesh = (ca: object) => operator.call('POST', '/apply', { manifest: JSON.stringify({ apiVersion: 'sallyport.dev/v1alpha1', kind: 'Mesh', metadata: { name: 'default' }, spec: { trustDomain: 'shop.test', ca } }) });
-    expect((await mesh({ spire: { workloadApi: '/run/spire/agent.sock' } })).status).toBe(200);
-    await until(ca, (view) => view.parent.wanted === 'spire');
-    const { status, retryAfter, body } = await proxy.call('/v1/svid', { workload: null, csr: proxy.csr() });
-    expect([status, retryAfter, (body as ApiError).error.message]).toEqual([503, 30, expect.stringContaining('/run/spire/agent.sock')]);
-    expect((await mesh({ selfSigned: {} })).status).toBe(200);
-    await until(ca, (view) => view.parent.wanted === 'selfSigned');
-    expect((await proxy.call('/v1/svid', { workload: null, csr: proxy.csr() })).status).toBe(200);
-  });
-
   it('says in the Mesh’s conditions that a parent is refused, and keeps the present CA', async () => {
     const ca1 = await ca();
     const spec = { trustDomain: 'shop.test', ca: { file: { certificateFile: '/nowhere/tls.crt', keyFile: '/nowhere/tls.key' } } };

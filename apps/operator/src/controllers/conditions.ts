@@ -1,4 +1,4 @@
-import type { Condition, Resource, Status, TrafficPolicy } from '@sallyport/shared/resources';
+import { type Condition, DERIVED_ANNOTATION, type Resource, type Status, type TrafficPolicy } from '@sallyport/shared/resources';
 import type { CaCondition } from '../ca/controller.ts';
 import type { FederationState } from '../federation/controller.ts';
 import type { Programming } from '../push/hub.ts';
@@ -68,7 +68,7 @@ function resolvedRefs(object: Resource, known: Referable): Verdict {
 function programmed(object: Resource, progress: Programming): Verdict {
   const type = 'Programmed';
   const { targets, acked, pending, nacked } = progress;
-  if (object.kind === 'Workload' && object.spec.proxy === undefined) return { type, status: 'False', reason: 'OutsideMesh', message: 'no proxy serves it; enroll it to bring it into the mesh' };
+  if (object.kind === 'Workload' && object.spec.proxy === undefined) return { type, status: 'False', reason: 'OutsideMesh', message: `no proxy serves it: ${object.metadata.annotations?.[DERIVED_ANNOTATION.outside] ?? 'enroll it to bring it into the mesh'}` };
   if (targets.length === 0) return { type, status: 'False', reason: 'NoMatchingWorkloads', message: 'it bears on no workload that a proxy serves' };
   const refusal = nacked[0];
   if (refusal) return { type, status: 'False', reason: 'Refused', message: `proxy ${refusal.proxy} refused it and runs its last good configuration: ${refusal.message}` };

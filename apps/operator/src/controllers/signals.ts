@@ -2,10 +2,11 @@ import { detectSignals, type Weakening } from '@sallyport/shared/signals';
 import { effectiveMtls } from '@sallyport/shared/policy';
 import { readDenies, readEdgesSeen } from '../history/flows.ts';
 import { auditBetween } from '../history/audit.ts';
-import { newestCertificates } from '../history/certificates.ts';
+import { presentCertificates } from '../history/certificates.ts';
 import { reconcileSignals } from '../history/signals.ts';
 import { compileFor } from '../observe/modes.ts';
 import { observe, type Sources } from '../observe/observation.ts';
+import { suppliedElsewhere } from '../observe/views/certificates.ts';
 import { storedPolicies } from '../observe/views/strict.ts';
 import { weakeningOf } from './weakening.ts';
 
@@ -22,7 +23,7 @@ export async function reconcileDetections(sources: Sources): Promise<boolean> {
   const [denies, firstSeen, certificates, weakenings] = await Promise.all([
     readDenies(sources.database, { from: now - DENY_MS, to: now + 1 }, MAX_DENIES),
     readEdgesSeen(sources.database),
-    newestCertificates(sources.database),
+    presentCertificates(sources.database, suppliedElsewhere(sources)),
     recentWeakenings(sources, now),
   ]);
   const serving = new Set(mesh.workloads.map((workload) => workload.proxy));

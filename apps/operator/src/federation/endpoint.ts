@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { type SpiffeBundle, writeSpiffeBundle } from '@sallyport/shared/pki';
@@ -20,7 +21,8 @@ export interface BundleEndpointOptions {
   /** With it the profile is `https_web`; without, `https_spiffe` by the operator's own SVID. */
   readonly web: WebCertificate | null;
   readonly identity: TlsIdentity;
-  readonly bundle: () => SpiffeBundle;
+  /** Null when workloads get their identities elsewhere: our roots vouch for none, and must not be taken for the trust domain's. */
+  readonly bundle: () => SpiffeBundle | null;
   readonly log: Logger;
 }
 
@@ -39,7 +41,7 @@ export async function startBundleEndpoint(options: BundleEndpointOptions): Promi
     const path = new URL(request.url ?? '/', 'https://localhost').pathname;
     if (request.method !== 'GET' && request.method !== 'HEAD') response.writeHead(405, { allow: 'GET, HEAD' }).end();
     else if (path !== '/') response.writeHead(404).end();
-    else response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache' }).end(request.method === 'HEAD' ? undefined : writeSpiffeBundle(bundle()));
+    else answer(response, request.method, bundle());
   });
   server.maxConnections = MAX_CONNECTIONS;
   server.on('tlsClientError', (error) => log.debug({ reason: error.message }, 'bundle endpoint: handshake failed'));
@@ -57,6 +59,11 @@ export async function startBundleEndpoint(options: BundleEndpointOptions): Promi
       server.closeAllConnections();
     }),
   };
+}
+
+function answer(response: ServerResponse, method: string, bundle: SpiffeBundle | null): void {
+  const text = bundle ? writeSpiffeBundle(bundle) : 'the identities of this trust domain come from SPIRE; fetch the bundle from its endpoint\n';
+  response.writeHead(bundle ? 200 : 503, { 'content-type': bundle ? 'application/json' : 'text/plain', 'cache-control': 'no-cache' }).end(method === 'HEAD' ? undefined : text);
 }
 
 function pairOf(web: WebCertificate | null, { key, cert }: TlsIdentity): { key: string; cert: string } {

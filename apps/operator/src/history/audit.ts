@@ -4,6 +4,7 @@ import type { AuditEntry as AuditEntryView } from '@sallyport/shared/api';
 import type { AuditEntry as Row, Prisma } from '../generated/prisma/client.ts';
 import { GENESIS, HashChain } from './chain.ts';
 import type { Database, Transaction } from '../store/postgres/client.ts';
+import type { StoreWrite } from '../store/ports.ts';
 import type { RecordWrite } from '../store/postgres/store.ts';
 
 /** One thing that somebody did. `before` and `after` are whole objects without server-set noise. */
@@ -55,6 +56,12 @@ export function auditWrites(now: () => number): RecordWrite {
     const resource = `${key.kind}/${key.namespace === '' ? '' : `${key.namespace}/`}${key.name}`;
     await appendAudit(transaction, { actor: context.actor, via: context.via, action, resource, before, after }, now());
   };
+}
+
+/** The same for a store that is not this database: the record follows the write in a transaction of its own. */
+export function auditAfterwards(database: Database, now: () => number): (write: StoreWrite) => Promise<void> {
+  const record = auditWrites(now);
+  return (write) => database.$transaction((transaction) => record(transaction, write));
 }
 
 /** Entries newest first, before a sequence number when given, with the next page's number or null. */

@@ -1,3 +1,4 @@
+import type { PodEvidence } from '../ca/attestation.ts';
 import type { IssuedSvid } from '../ca/authority.ts';
 import type { Certificate } from '../generated/prisma/client.ts';
 import type { Database } from '../store/postgres/client.ts';
@@ -15,10 +16,17 @@ export interface Issued {
   readonly proxy: string;
   readonly workload: { readonly namespace: string; readonly name: string } | null;
   readonly attestation: string;
+  /** The pod whose token the proxy attested by. */
+  readonly evidence: PodEvidence | null;
   readonly now: number;
 }
 
 type Plain = Omit<Certificate, 'seq' | 'previousHash' | 'hash'>;
+
+/** Rows of versions that knew no pods were hashed without these. */
+function hashOf({ pod, podUid, node, ...row }: Omit<Certificate, 'hash'> & { hash?: unknown }): string {
+  return hashOfRow({ ...row, ...(pod === null ? {} : { pod, podUid, node }) });
+}
 
 /** The hash-chained record of issuance. An SVID that could not be recorded is not handed out. */
 export class CertificateLedger {
@@ -50,7 +58,7 @@ export class CertificateLedger {
       let last = await transaction.certificate.findFirst({ where: { seq: { not: null } }, orderBy: { seq: 'desc' } });
       const linked = rows.map((row): Certificate => {
         const link = { ...row, seq: (last?.seq ?? 0n) + 1n, previousHash: last?.hash ?? GENESIS };
-        last = { ...link, hash: hashOfRow(link) };
+        last = { ...link, hash: hashOf(link) };
         return last;
       });
       if (!present) await transaction.certificate.createMany({ data: linked });
@@ -59,7 +67,7 @@ export class CertificateLedger {
   }
 }
 
-function rowOf({ svid, spkiHash, proxy, workload, attestation, now }: Issued): Plain {
+function rowOf({ svid, spkiHash, proxy, workload, attestation, evidence, now }: Issued): Plain {
   return {
     serial: svid.serial,
     spiffeId: svid.spiffeId,
@@ -72,6 +80,9 @@ function rowOf({ svid, spkiHash, proxy, workload, attestation, now }: Issued): P
     namespace: workload?.namespace ?? null,
     workload: workload?.name ?? null,
     attestation,
+    pod: evidence && `${evidence.namespace}/${evidence.pod}`,
+    podUid: evidence?.uid ?? null,
+    node: evidence?.node ?? null,
     issuedAt: new Date(now),
   };
 }
@@ -81,16 +92,45 @@ export function certificateChain(database: Database): HashChain<Certificate> {
   return new HashChain<Certificate>({
     after: (seq, take) => database.certificate.findMany({ where: { seq: { gt: seq } }, orderBy: { seq: 'asc' }, take }),
     at: (seq) => database.certificate.findUnique({ where: { seq } }),
-    hashOf: hashOfRow,
+    hashOf,
   });
 }
 
 /** The newest SVID of each workload and of each proxy itself. */
-export async function newestCertificates(database: Database): Promise<Certificate[]> {
+async function newestCertificates(database: Database): Promise<Certificate[]> {
   return database.certificate.findMany({
     distinct: ['proxy', 'namespace', 'workload'],
     orderBy: [{ proxy: 'asc' }, { namespace: 'asc' }, { workload: 'asc' }, { issuedAt: 'desc' }],
   });
+}
+
+interface ReportedSvid {
+  readonly spiffeId: string;
+  readonly serial: string;
+  readonly notBefore?: number;
+  readonly notAfter: number;
+  readonly workload: { readonly namespace: string; readonly name: string } | null;
+}
+
+/**
+ * The present SVID of each workload and proxy: from the record; or, of workloads that a Workload API supplies, as their
+ * proxies report them, because nobody else knows.
+ *
+ * @param external whether a Workload API supplies workloads
+ */
+export async function presentCertificates(database: Database, external: boolean): Promise<Certificate[]> {
+  const recorded = await newestCertificates(database);
+  if (!external) return recorded;
+  const proxies = await database.proxy.findMany({ select: { name: true, svids: true }, orderBy: { name: 'asc' } });
+  const reported = proxies.flatMap(({ name, svids }) => (svids as unknown as readonly ReportedSvid[]).flatMap((svid) => reportedRow(name, svid) ?? []));
+  return [...recorded.filter(({ workload }) => workload === null), ...reported];
+}
+
+function reportedRow(proxy: string, { spiffeId, serial, notBefore, notAfter, workload }: ReportedSvid): Certificate | null {
+  if (notBefore === undefined || workload === null) return null;
+  const [begin, end, half] = [new Date(notBefore), new Date(notAfter), new Date((notBefore + notAfter) / 2)];
+  const unknown = { spkiHash: '', pod: null, podUid: null, node: null, seq: null, previousHash: null, hash: null };
+  return { ...unknown, serial, spiffeId, issuer: 'SPIFFE Workload API', notBefore: begin, notAfter: end, renewAt: half, proxy, namespace: workload.namespace, workload: workload.name, attestation: 'workload-api', issuedAt: begin };
 }
 
 /** SVIDs that were valid at some time in [from, to), oldest first. */

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { CoverageInterval, Window } from '@sallyport/shared/mesh';
 import type { ReportRequest } from '@sallyport/shared/push';
+import type { PodEvidence } from '../ca/attestation.ts';
 import type { Proxy } from '../generated/prisma/client.ts';
 import type { Database, Transaction } from '../store/postgres/client.ts';
 import { addDenies, addFlows } from './flows.ts';
@@ -31,8 +32,17 @@ export async function redeemJoinToken(transaction: Transaction, token: string, p
 
 /** Enrols a proxy's machine key; a proxy that joins again replaces its key, and has acknowledged no bundle yet. */
 export async function enrolProxy(transaction: Transaction, name: string, role: string, machineKey: string, now: number): Promise<void> {
-  const data = { role, machineKey, enrolledAt: new Date(now) };
-  await transaction.proxy.upsert({ where: { name }, create: { name, ...data }, update: { role, machineKey, bundleSequence: null } });
+  const data = { role, machineKey, podUid: null, node: null, serviceAccount: null };
+  await transaction.proxy.upsert({ where: { name }, create: { name, ...data, enrolledAt: new Date(now) }, update: { ...data, bundleSequence: null } });
+}
+
+/** Enrols the proxy of a pod that attested; one of another pod by the same name has acknowledged no bundle yet. */
+export async function enrolPod(database: Database, name: string, role: string, { uid, node, serviceAccount }: PodEvidence, now: number): Promise<void> {
+  const data = { role, machineKey: null, podUid: uid, node, serviceAccount };
+  await database.$transaction(async (transaction) => {
+    await transaction.proxy.updateMany({ where: { name, OR: [{ podUid: null }, { podUid: { not: uid } }] }, data: { bundleSequence: null } });
+    await transaction.proxy.upsert({ where: { name }, create: { name, ...data, enrolledAt: new Date(now) }, update: data });
+  });
 }
 
 /** What came of a report: taken, taken before, or out of order. */

@@ -1,5 +1,5 @@
 import type { KubeConfig } from '@kubernetes/client-node';
-import type { IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import https, { type RequestOptions } from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
 import { text as readText } from 'node:stream/consumers';
@@ -9,6 +9,7 @@ const REQUEST_MS = 30_000;
 /** One object may be 1.5 MiB in etcd; a page of a list holds many. */
 const MAX_ANSWER = 64 * 1024 * 1024;
 const MAX_TRIES = 6;
+const IDLE_SOCKET_MS = 30_000;
 const MAX_WAIT_MS = 30_000;
 
 /** meta/v1 `Status`: what the API server says when it does not do what was asked. */
@@ -44,6 +45,12 @@ export interface KubeRequest {
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
   readonly body?: unknown;
   readonly contentType?: string;
+  /** For one try; 30 s unless told. */
+  readonly timeoutMs?: number;
+  /** How often it is tried in all; six times unless told. */
+  readonly tries?: number;
+  /** Ends it, and the waits between tries. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -55,6 +62,8 @@ export class KubeClient {
   readonly #config: KubeConfig;
   readonly #server: URL;
   readonly #streams = new Set<IncomingMessage>();
+  /** Keeps connections for the next request; the server closes idle ones much later than this does. */
+  readonly #agent = new https.Agent({ keepAlive: true, timeout: IDLE_SOCKET_MS });
 
   /** @throws Error when the configuration names no cluster */
   constructor(config: KubeConfig) {
@@ -76,23 +85,24 @@ export class KubeClient {
       try {
         return await this.#once(request);
       } catch (error) {
-        const wait = error instanceof KubeError ? retryIn(error, request.method, attempt) : null;
+        const wait = error instanceof KubeError && request.signal?.aborted !== true ? retryIn(error, request, attempt) : null;
         if (wait === null) throw error;
-        await delay(wait);
+        await delay(wait, undefined, { signal: request.signal });
       }
     }
   }
 
   /**
-   * The lines of an answer that goes on, each parsed. Ends when the server ends it or says nothing for `idle` ms.
+   * The lines of an answer that goes on, each parsed. Ends when the server ends it or the connection breaks.
    *
-   * @throws KubeError when it is refused or breaks
+   * @throws KubeError when it is refused, or when nothing comes for `idle` ms
    */
   async *lines(path: string, query: KubeRequest['query'], idle: number, signal: AbortSignal): AsyncGenerator {
-    const answer = await this.#send({ method: 'GET', path, ...(query ? { query } : {}) }, signal);
+    const silent = () => new KubeError(0, JSON.stringify({ message: `the API server said nothing for ${idle} ms` }), undefined);
+    const answer = await this.#send({ method: 'GET', path, ...(query ? { query } : {}) }, signal, (sent) => sent.setTimeout(idle, () => sent.destroy(silent())));
     if (answer.statusCode !== 200) throw new KubeError(answer.statusCode ?? 0, await bounded(answer), answer.headers['retry-after']);
     this.#streams.add(answer);
-    answer.setTimeout(idle, () => answer.destroy());
+    answer.setTimeout(idle, () => answer.destroy(silent()));
     let rest = '';
     try {
       for await (const chunk of answer.setEncoding('utf8') as AsyncIterable<string>) {
@@ -102,7 +112,7 @@ export class KubeClient {
         for (const line of parts) if (line !== '') yield JSON.parse(line);
       }
     } catch (error) {
-      if (!signal.aborted && !isCut(error)) throw error;
+      if (error instanceof KubeError || (!signal.aborted && !isCut(error))) throw error;
     } finally {
       this.#streams.delete(answer);
       answer.destroy();
@@ -115,24 +125,32 @@ export class KubeClient {
   }
 
   async #once(request: KubeRequest): Promise<unknown> {
-    const answer = await this.#send(request, AbortSignal.timeout(REQUEST_MS)).catch((error: unknown) => {
+    const { status, body, retryAfter } = await this.#exchange(request).catch((error: unknown) => {
+      if (error instanceof KubeError) throw error;
       throw new KubeError(0, JSON.stringify({ message: `the API server was not reached: ${error instanceof Error ? error.message : 'unknown'}` }), undefined);
     });
-    const body = await bounded(answer);
-    const status = answer.statusCode ?? 0;
-    if (status < 200 || status >= 300) throw new KubeError(status, body, answer.headers['retry-after']);
+    if (status < 200 || status >= 300) throw new KubeError(status, body, retryAfter);
     return safeJson(body);
   }
 
-  async #send({ method, path, query, body, contentType }: KubeRequest, signal: AbortSignal): Promise<IncomingMessage> {
+  async #exchange(request: KubeRequest): Promise<{ status: number; body: string; retryAfter: string | undefined }> {
+    const limit = AbortSignal.timeout(request.timeoutMs ?? REQUEST_MS);
+    const answer = await this.#send(request, request.signal ? AbortSignal.any([limit, request.signal]) : limit);
+    return { body: await bounded(answer), status: answer.statusCode ?? 0, retryAfter: answer.headers['retry-after'] };
+  }
+
+  async #send({ method, path, query, body, contentType }: KubeRequest, signal: AbortSignal, prepare?: (sent: ClientRequest) => void): Promise<IncomingMessage> {
     const url = new URL(`${this.#server.pathname.replace(/\/$/, '')}${path}`, this.#server);
     for (const [name, value] of Object.entries(query ?? {})) if (value !== undefined) url.searchParams.set(name, String(value));
     const options: RequestOptions = { method, headers: { accept: 'application/json' }, signal };
     await this.#config.applyToHTTPSOptions(options);
+    // It made an agent for this one request; where no proxy is in the way, ours keeps the connection.
+    if (this.#config.getCurrentCluster()?.proxyUrl === undefined) options.agent = this.#agent;
     const payload = body === undefined ? null : JSON.stringify(body);
     return await new Promise((resolve, reject) => {
       const sent = https.request(url, options, resolve);
       sent.on('error', reject);
+      prepare?.(sent);
       if (payload !== null) sent.setHeader('content-type', contentType ?? 'application/json').setHeader('content-length', Buffer.byteLength(payload));
       sent.end(payload ?? undefined);
     });
@@ -140,8 +158,8 @@ export class KubeClient {
 }
 
 /** How long to wait before a request is sent again, in ms; null when it is not to be. */
-function retryIn(error: KubeError, method: KubeRequest['method'], attempt: number): number | null {
-  if (attempt >= MAX_TRIES) return null;
+function retryIn(error: KubeError, { method, tries = MAX_TRIES }: KubeRequest, attempt: number): number | null {
+  if (attempt >= tries) return null;
   const backoff = Math.min(MAX_WAIT_MS, 100 * 2 ** attempt) * (0.5 + Math.random() / 2);
   // API Priority and Fairness: a request that was turned away was not begun, whatever it was.
   if (error.status === 429 || (error.status === 503 && error.retryAfter !== null)) return Math.min(MAX_WAIT_MS, Math.max(error.retryAfter ?? 0, backoff));

@@ -20,8 +20,8 @@ interface PortOptions {
   readonly issuance: Issuance;
   readonly hub: PushHub;
   readonly database: Database;
-  /** Our trust bundle, for other trust domains. */
-  readonly bundle: () => SpiffeBundle;
+  /** Our trust bundle, for other trust domains; null when it is not ours to give. */
+  readonly bundle: () => SpiffeBundle | null;
   readonly now: () => number;
   readonly onReport: () => void;
   readonly log: Logger;

@@ -1,5 +1,5 @@
 import type { ServerHttp2Stream } from 'node:http2';
-import { ackRequest, challengeRequest, joinRequest, jwtRequest, reattestRequest, reportRequest, subscribeRequest, svidRequest } from '@sallyport/shared/push';
+import { ackRequest, attestRequest, challengeRequest, joinRequest, jwtRequest, reattestRequest, reportRequest, subscribeRequest, svidRequest } from '@sallyport/shared/push';
 import type { Logger } from 'pino';
 import type { Issuance } from '../ca/issuance.ts';
 import { acceptReport } from '../history/proxies.ts';
@@ -16,6 +16,11 @@ export function joinRoutes(issuance: Issuance, log: Logger): Record<string, Hand
       const request = await readBody(stream, joinRequest);
       respond(stream, await issuance.join(request));
       log.info({ proxy: request.proxy, role: request.role }, 'proxy joined');
+    },
+    'POST /v1/attest': async (stream) => {
+      const request = await readBody(stream, attestRequest);
+      respond(stream, await issuance.attest(request));
+      log.info({ proxy: request.proxy, role: request.role }, 'proxy attested by its pod');
     },
     'POST /v1/challenge': async (stream) => {
       const { proxy } = await readBody(stream, challengeRequest);

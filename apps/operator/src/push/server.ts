@@ -78,7 +78,7 @@ function callerOf(stream: ServerHttp2Stream, trustDomain: string): string {
   const certificate = socket?.getPeerX509Certificate();
   if (!certificate) throw new CallerError('no client certificate');
   const id = checkPeerLeaf(certificate.raw);
-  const match = /^\/sallyport\/proxy\/([a-z0-9-]+)$/.exec(id.path);
+  const match = /^\/sallyport\/proxy\/([a-z0-9.-]+)$/.exec(id.path);
   if (id.trustDomain !== trustDomain || !match?.[1]) throw new CallerError(`${id.uri} is not a proxy of this trust domain`);
   return match[1];
 }

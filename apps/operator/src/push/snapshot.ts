@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { canonicalJson, selects, workloadSpiffeId } from '@sallyport/shared/mesh';
+import { canonicalJson, selects } from '@sallyport/shared/mesh';
 import type { JwtAuthority, SpiffeBundle } from '@sallyport/shared/pki';
 import { attaches, type PolicyTarget } from '@sallyport/shared/policy';
-import { type ConfigEntry, keySourceOf, type PublicJwk, type ServiceConfig } from '@sallyport/shared/push';
-import { type AuthorizationPolicy, HBONE_PORT, type Mesh, type PeerAuthentication, type RequestAuthentication, type Resource, type Service, type TrafficPolicy, type Workload } from '@sallyport/shared/resources';
-import { policyTargetOf, selectedWorkloads } from '../observe/mesh-state.ts';
+import { type ConfigEntry, keySourceOf, type PublicJwk } from '@sallyport/shared/push';
+import { type AuthorizationPolicy, type Mesh, type PeerAuthentication, type RequestAuthentication, type Resource, type Service, type TrafficPolicy, type Workload } from '@sallyport/shared/resources';
+import { policyTargetOf } from '../observe/mesh-state.ts';
+import { serviceConfig, servicesAt, spiffeIdOf } from './service-config.ts';
 import { trafficEntries } from './traffic.ts';
 
 /** Everything that configuration is made from. */
@@ -41,7 +42,7 @@ export function snapshotFor(proxy: string, world: World): Map<string, NamedEntry
     ['bundle', ownBundle(world)],
     ...[...world.federated].map(([name, bundle]): [string, ConfigEntry] => [`federation/${name}`, { type: 'federation', value: bundleOf(name, bundle) }]),
     ...served.map((workload): [string, ConfigEntry] => [`workload/${idOf(workload)}`, workloadEntry(workload, world)]),
-    ...world.services.map((service): [string, ConfigEntry] => [`service/${idOf(service)}`, { type: 'service', value: serviceConfig(service, world) }]),
+    ...world.services.map((service): [string, ConfigEntry] => [`service/${idOf(service)}`, { type: 'service', value: serviceConfig(service, world.workloads, world.trustDomain) }]),
     ...trafficEntries(world.trafficPolicies, world.services, bare),
     ...policiesFor(served, world),
   ];
@@ -97,39 +98,8 @@ function keyEntryName(source: string): string {
 }
 
 function workloadEntry(workload: Workload, world: World): ConfigEntry {
-  const services = world.services
-    .filter((service) => selectedWorkloads(service, [workload]).length > 0)
-    .flatMap((service) => service.spec.ports.map((port) => ({ name: service.metadata.name, targetPort: port.targetPort ?? port.port })));
-  return { type: 'workload', value: { resource: bare(workload), spiffeId: spiffeIdOf(workload, world), services } };
-}
-
-function serviceConfig(service: Service, world: World): ServiceConfig {
-  const workloads = selectedWorkloads(service, world.workloads);
-  return {
-    namespace: service.metadata.namespace ?? '',
-    name: service.metadata.name,
-    ports: service.spec.ports.map(({ port, targetPort, protocol }) => ({
-      port,
-      protocol,
-      endpoints: workloads.map((workload) => ({
-        workload: workload.metadata.name,
-        address: workload.spec.address,
-        port: targetPort ?? port,
-        spiffeId: workload.spec.proxy === undefined && workload.spec.spiffeId === undefined ? null : spiffeIdOf(workload, world),
-        ...(workload.spec.locality === undefined ? {} : { locality: workload.spec.locality }),
-        hbone: hboneOf(workload),
-      })),
-    })),
-  };
-}
-
-/** Only a proxy takes HBONE. */
-function hboneOf({ spec: { proxy, hbonePort = HBONE_PORT } }: Workload): number | null {
-  return proxy === undefined || hbonePort === 0 ? null : hbonePort;
-}
-
-function spiffeIdOf(workload: Workload, world: World): string {
-  return workload.spec.spiffeId ?? workloadSpiffeId(world.trustDomain, workload.metadata.namespace ?? '', workload.spec.serviceAccount);
+  const services = servicesAt(workload, world.services);
+  return { type: 'workload', value: { resource: bare(workload), spiffeId: spiffeIdOf(workload, world.trustDomain), services } };
 }
 
 function idOf(object: Resource): string {

@@ -28,6 +28,15 @@ export interface ApplyResult {
   readonly action: 'created' | 'configured' | 'unchanged';
 }
 
+/** A write that changed something, for the audit log. */
+export interface StoreWrite {
+  readonly context: WriteContext;
+  readonly action: 'create' | 'update' | 'delete';
+  readonly key: ResourceKey;
+  readonly before: Resource | null;
+  readonly after: Resource | null;
+}
+
 /** The object is not in the store. */
 export class NotFoundError extends Error {
   override readonly name = 'NotFoundError';
@@ -36,6 +45,11 @@ export class NotFoundError extends Error {
 /** Somebody else changed the object or owns a field; the message names which, and nothing was written. */
 export class ConflictError extends Error {
   override readonly name = 'ConflictError';
+}
+
+/** The store cannot be asked now; whether a write that was under way took place is not known. */
+export class StoreAwayError extends Error {
+  override readonly name = 'StoreAwayError';
 }
 
 /**

@@ -59,17 +59,25 @@ interface OperatorOptions {
   readonly databaseUrl?: string;
   /** Puts something into its state directory first. */
   readonly prepare?: (stateDir: string) => Promise<void>;
+  /** A state directory that is shared with another replica; absent: one of its own, removed at the end. */
+  readonly stateDir?: string;
+  /** Ports to listen on; absent: any free ones. */
+  readonly ports?: Omit<Ready, 'bundle'>;
+}
+
+function portVariables({ api, join: joining, stream }: Omit<Ready, 'bundle'>): Record<string, string> {
+  return { SALLYPORT_API_PORT: String(api), SALLYPORT_JOIN_PORT: String(joining), SALLYPORT_STREAM_PORT: String(stream) };
 }
 
 /** Starts an operator and signs in. */
-export async function startOperator({ environment, databaseUrl: given, prepare }: OperatorOptions = {}): Promise<TestOperator> {
+export async function startOperator({ environment, databaseUrl: given, prepare, stateDir: shared, ports: wanted = { api: 0, join: 0, stream: 0 } }: OperatorOptions = {}): Promise<TestOperator> {
   // Vitest refuses to be imported outside of its run, where soaks use this too.
   const databaseUrl = given ?? (await (await import('./database.ts')).createTestDatabase());
-  const stateDir = await mkdtemp(join(tmpdir(), 'operator-'));
+  const stateDir = shared ?? (await mkdtemp(join(tmpdir(), 'operator-')));
   await prepare?.(stateDir);
   const base = { DATABASE_URL: databaseUrl, SALLYPORT_STATE_DIR: stateDir, SALLYPORT_ADMIN_PASSWORD: PASSWORD, SALLYPORT_TRUST_DOMAIN: 'shop.test', ...environment };
-  let { child, ports } = await spawnOperator({ ...base, SALLYPORT_API_PORT: '0', SALLYPORT_JOIN_PORT: '0', SALLYPORT_STREAM_PORT: '0' });
-  const fixed = { SALLYPORT_API_PORT: String(ports.api), SALLYPORT_JOIN_PORT: String(ports.join), SALLYPORT_STREAM_PORT: String(ports.stream) };
+  let { child, ports } = await spawnOperator({ ...base, ...portVariables(wanted) });
+  const fixed = portVariables(ports);
   const apiUrl = `http://127.0.0.1:${ports.api}`;
   let token = '';
   const call: TestOperator['call'] = async (method, path, body, headers = {}) => {
@@ -97,8 +105,8 @@ export async function startOperator({ environment, databaseUrl: given, prepare }
     stopped,
     async close() {
       child.kill('SIGTERM');
-      await once(child, 'exit');
-      await rm(stateDir, { recursive: true, force: true });
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+      if (shared === undefined) await rm(stateDir, { recursive: true, force: true });
     },
   };
 }

@@ -72,6 +72,18 @@ export class WireProxy {
     return answer;
   }
 
+  /** Attests by the token of a pod. */
+  async attest(token: string, role: 'node' | 'sidecar' = 'sidecar'): Promise<Answer> {
+    const answer = await post(this.#session(this.#operator.joinUrl), '/v1/attest', { token, proxy: this.name, role, csr: this.csr() });
+    if (answer.status === 200) this.svid = answer.body;
+    return answer;
+  }
+
+  /** Asks for the SVID of a workload; of the proxy itself without one. */
+  svidOf(workload: { namespace: string; name: string } | null): Promise<Answer> {
+    return this.call('/v1/svid', { workload, csr: this.csr() });
+  }
+
   /** Mints a token by the API and joins with it. */
   async enrol(): Promise<void> {
     const { body } = await this.#operator.call('POST', '/proxies/tokens', { proxy: this.name, role: 'node' });

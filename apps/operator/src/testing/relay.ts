@@ -19,12 +19,13 @@ export class Relay {
     });
   }
 
-  /** @returns the relay, and the URL with its port in the place of the target's */
-  static async to(target: string): Promise<{ relay: Relay; url: string }> {
+  /** @returns the relay, and the URL with its address in the place of the target's */
+  static async to(target: string, host = '127.0.0.1'): Promise<{ relay: Relay; url: string }> {
     const url = new URL(target);
     const relay = new Relay(Number(url.port));
-    relay.#server.listen(0, '127.0.0.1');
+    relay.#server.listen(0, host);
     await once(relay.#server, 'listening');
+    url.hostname = host;
     url.port = String((relay.#server.address() as AddressInfo).port);
     return { relay, url: url.href };
   }

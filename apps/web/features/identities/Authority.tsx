@@ -73,6 +73,7 @@ function Troubles({ ca }: { ca: CaView }) {
           <p>{state === 'active' ? 'No SVID is issued. Rotate the root, activate it, then give the proxies the new bundle.' : 'What it signed is no longer accepted.'}</p>
         </Notice>
       ))}
+      {parent.reason === 'External' && <Notice tone="info" title="No CA for workloads here"><p>{sentence(parent.message)} What is below signs for the operator and the proxies’ talk with it; no mesh link believes it.</p></Notice>}
       {parent.status === 'False' && (
         <Notice tone={parent.reason === 'Rotating' ? 'info' : 'warn'} title={`Anchored elsewhere than asked for (${parent.wanted}): ${parent.reason}`}><p>{sentence(parent.message)}</p></Notice>
       )}

@@ -98,6 +98,14 @@ describe('protection', () => {
     });
   });
 
+  it('shows what went to an address that the mesh does not know as unknown and in plaintext, and what was not let go there as neither', () => {
+    const unknown = { side: 'outbound', protocol: 'tcp', destination: { namespace: 'shop', workload: null, service: null, port: 443 }, method: null, path: null, reason: 'unknown-destination' } as const;
+    const passed = graph({ flows: [aFlow('shop/web', 'shop/cart', { ...unknown, mtls: 'plaintext' })] });
+    expect(edgeTo(passed, 'workload:shop/unknown-destination')).toMatchObject({ state: 'undeclared', port: 443, mtls: { mutual: 0, plaintext: 10, unknown: 0 } });
+    const refused = graph({ flows: [aFlow('shop/web', 'shop/cart', { ...unknown, mtls: 'unknown', verdict: 'denied' })] });
+    expect(edgeTo(refused, 'workload:shop/unknown-destination')).toMatchObject({ state: 'denied', mtls: { mutual: 0, plaintext: 0, unknown: 10 } });
+  });
+
   it('takes the caller at its word for plaintext to a workload outside the mesh', () => {
     const mesh = aMesh({ workloads: [aWorkload('shop/web'), aWorkload('shop/cart', { proxy: null })] });
     const flows = [aFlow('shop/web', 'shop/cart', { side: 'outbound', mtls: 'plaintext' })];

@@ -30,7 +30,7 @@ export function lookupOf(mesh: MeshState): MeshLookup {
   const made: MeshLookup = {
     workloads: new Map(mesh.workloads.map((workload) => [keyOf(workload), workload])),
     services: new Map(mesh.services.map((service) => [keyOf(service), service])),
-    byAddress: new Map(mesh.workloads.map((workload) => [workload.address, workload])),
+    byAddress: soleHolders(mesh.workloads),
     bySpiffeId: Map.groupBy(mesh.workloads, (workload) => workload.spiffeId),
     byAccount: Map.groupBy(mesh.workloads, (workload) => `${workload.namespace}/${workload.serviceAccount}`),
     servicesOf,
@@ -38,6 +38,12 @@ export function lookupOf(mesh: MeshState): MeshLookup {
   };
   lookups.set(mesh, made);
   return made;
+}
+
+/** Workloads by their address; of an address that several have, as pods in the network of their node, nobody is the holder. */
+function soleHolders(workloads: readonly MeshWorkload[]): Map<string, MeshWorkload> {
+  const holders = Map.groupBy(workloads, ({ address }) => address);
+  return new Map([...holders].flatMap(([address, [first, ...more]]): [string, MeshWorkload][] => (first && more.length === 0 ? [[address, first]] : [])));
 }
 
 /**

@@ -29,6 +29,8 @@ export interface CertificateTemplate {
   readonly subject: string | Der;
   /** SPIFFE ID for the one URI SAN; null for a CA without one. */
   readonly uri: string | null;
+  /** Host names for the SAN, of a server that is found by one. */
+  readonly dns?: readonly string[];
   readonly notBefore: number;
   readonly notAfter: number;
   /** 1 to 20 unsigned bytes, unique for the issuer. */
@@ -132,11 +134,12 @@ function extensions(template: CertificateTemplate, spki: Buffer, issuer: IssuerN
   } else {
     list.push(extension(OID.extendedKeyUsage, false, sequence(oid(OID.serverAuth), oid(OID.clientAuth))));
   }
-  if (template.uri !== null) {
-    // RFC 5280 §4.2.1.6: uniformResourceIdentifier [6]; critical when the subject is empty.
-    const names = sequence(tagged(6, Buffer.from(template.uri, 'latin1')));
-    list.push(extension(OID.subjectAltName, template.subject === '', names));
-  }
+  const names = [
+    // RFC 5280 §4.2.1.6: dNSName [2], uniformResourceIdentifier [6]; critical when the subject is empty.
+    ...(template.dns ?? []).map((name) => tagged(2, Buffer.from(name, 'latin1'))),
+    ...(template.uri === null ? [] : [tagged(6, Buffer.from(template.uri, 'latin1'))]),
+  ];
+  if (names.length > 0) list.push(extension(OID.subjectAltName, template.subject === '', sequence(...names)));
   return list;
 }
 

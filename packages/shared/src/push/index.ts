@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { type DenyEvent, FLOW_REASONS, type Flow, PORT_PROTOCOLS, type ShadowCount } from '../mesh/index.ts';
-import { authorizationPolicy, locality, mesh, peerAuthentication, requestAuthentication, trafficPolicy, trustDomainName, workload } from '../resources/index.ts';
+import { authorizationPolicy, locality, mesh, peerAuthentication, proxyName, requestAuthentication, trafficPolicy, trustDomainName, workload } from '../resources/index.ts';
 import { MAX_KEYS, publicJwk } from './key-set.ts';
 
 export { isDiscovery, KeySetError, keySourceOf, type PublicJwk, readKeySet } from './key-set.ts';
+export * from './port-ranges.ts';
+export * from './sidecar.ts';
 
 /**
  * The contract between the operator and its proxies (ADR 0002).
@@ -14,6 +16,8 @@ export { isDiscovery, KeySetError, keySourceOf, type PublicJwk, readKeySet } fro
  * - `POST /v1/join` {@link joinRequest} -> {@link svidResponse}: a single-use token enrols the proxy's machine key.
  * - `POST /v1/challenge` {@link challengeRequest} -> {@link challengeResponse}
  * - `POST /v1/reattest` {@link reattestRequest} -> {@link svidResponse}: a proxy whose SVID expired proves its machine key.
+ * - `POST /v1/attest` {@link attestRequest} -> {@link svidResponse}: a proxy in a pod proves it by its projected token, at its
+ *   start and whenever its SVID has expired. It needs no join token and no machine key.
  *
  * Stream port (mutual TLS with the proxy's SVID `spiffe://<td>/sallyport/proxy/<name>`):
  * - `POST /v1/config` {@link subscribeRequest} -> endless NDJSON of {@link configDelta}; a blank line is a keep-alive
@@ -33,21 +37,38 @@ const millis = z.int().min(0);
 
 export const joinRequest = z.strictObject({
   token: z.string().min(20).max(200),
-  proxy: name,
+  proxy: proxyName,
   role: z.enum(['node', 'sidecar']),
   /** SPKI PEM of the proxy's machine key (ECDSA P-256): what it proves later, when its SVID has expired. */
   machineKey: pem,
   csr: pem,
 });
-export const challengeRequest = z.strictObject({ proxy: name });
+export const challengeRequest = z.strictObject({ proxy: proxyName });
 export const challengeResponse = z.strictObject({ nonce: z.string().min(32).max(128), expiresAt: millis });
 export const reattestRequest = z.strictObject({
-  proxy: name,
+  proxy: proxyName,
   nonce: z.string().min(32).max(128),
   /** base64 of an ECDSA P-256 SHA-256 signature by the machine key over `sallyport-reattest:<proxy>:<nonce>`. */
   signature: z.string().max(256),
   csr: pem,
 });
+/**
+ * By a projected service account token (KEP-1205), audience {@link TOKEN_AUDIENCE}, bound to the pod in which the proxy runs:
+ * the kubelet writes a new one into the same file before the old one ends, so the file is read for each attempt and the token
+ * is kept nowhere. The name must be that of the pod, `<pod>.<namespace>`.
+ *
+ * Refused with 401 when the token is not good (another audience, expired, bound to no pod or to one that is gone), with 403 when
+ * it is good and not this proxy's, with 404 by an operator that has no Kubernetes to ask, and with 503 while that does not answer.
+ */
+export const attestRequest = z.strictObject({
+  token: z.string().min(20).max(16 * 1024),
+  proxy: proxyName,
+  role: z.enum(['node', 'sidecar']),
+  csr: pem,
+});
+/** Audience of the tokens by which pods attest: nobody else accepts them, and we accept no others. */
+export const TOKEN_AUDIENCE = 'sallyport.dev';
+
 export const svidRequest = z.strictObject({
   /** `null` asks for the proxy's own SVID; otherwise the workload, which must be served by this proxy. */
   workload: z.strictObject({ namespace: name, name }).nullable(),
@@ -76,6 +97,8 @@ export const jwtResponse = z.strictObject({ token: z.string().max(64 * 1024), ex
 const endpoint = z.strictObject({
   workload: name,
   address: z.string(),
+  /** By which redirected callers reach it too, at its own ports and without HBONE. */
+  otherAddresses: z.array(z.string().max(64)).max(8).optional(),
   port: z.int(),
   /** The SPIFFE ID that must answer; null for a workload outside the mesh, which is called in plaintext. */
   spiffeId: z.string().nullable(),
@@ -86,6 +109,8 @@ const endpoint = z.strictObject({
 const serviceConfig = z.strictObject({
   namespace: name,
   name,
+  /** Addresses of the service itself (cluster IPs), which lead to any of its endpoints. */
+  addresses: z.array(z.union([z.ipv4(), z.ipv6()])).max(16).optional(),
   ports: z.array(
     z.strictObject({ port: z.int(), protocol: z.enum(PORT_PROTOCOLS), endpoints: z.array(endpoint).max(5000) }),
   ),
@@ -136,7 +161,7 @@ export type ConfigEntry = z.infer<typeof configEntry>;
 export type ServiceConfig = z.infer<typeof serviceConfig>;
 
 /** What the proxy already holds, so that a reconnect costs only what changed. */
-export const subscribeRequest = z.strictObject({ proxy: name, have: z.record(z.string(), z.string()) });
+export const subscribeRequest = z.strictObject({ proxy: proxyName, have: z.record(z.string(), z.string()) });
 
 /**
  * A change of the proxy's whole set, applied all or nothing. `setHash` is over the complete resulting set; a proxy
@@ -165,7 +190,7 @@ const reason = z.enum(FLOW_REASONS);
 const count = z.int().min(0);
 
 export const flow = z.strictObject({
-  reporter: name,
+  reporter: proxyName,
   side: z.enum(['inbound', 'outbound']),
   source: flowSource,
   destination: z.strictObject({ namespace: name, workload: name.nullable(), service: name.nullable(), port: z.int() }),
@@ -186,7 +211,7 @@ export const flow = z.strictObject({
 
 export const denyEvent = z.strictObject({
   at: millis,
-  reporter: name,
+  reporter: proxyName,
   source: flowSource,
   destination: z.strictObject({ namespace: name, workload: name, service: name.nullable(), port: z.int() }),
   method: z.string().max(64).nullable(),
@@ -212,6 +237,8 @@ const heldSvid = z.strictObject({
   serial: z.string(),
   notAfter: millis,
   workload: z.strictObject({ namespace: name, name }).nullable(),
+  /** Of those alone that a Workload API gave: the operator has no record of them. */
+  notBefore: millis.optional(),
 });
 
 /**

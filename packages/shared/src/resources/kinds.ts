@@ -2,10 +2,10 @@ import { z } from 'zod';
 import { PORT_PROTOCOLS } from '../mesh/index.ts';
 import { authorizationPolicySpec } from './authorization-policy.ts';
 import { atMost, checked } from './checks.ts';
-import { PORT_PATTERN, portText } from './match.ts';
+import { ipAddress, PORT_PATTERN, portText } from './match.ts';
 import { federatedTrustDomainSpec } from './federated-trust-domain.ts';
-import { meshSpec } from './mesh-spec.ts';
-import { API_VERSION, dnsLabel, objectMeta, port, selectorLabels, status, workloadSelector } from './meta.ts';
+import { meshSpec, unknownDestinations } from './mesh-spec.ts';
+import { API_VERSION, dnsLabel, dnsSubdomain, objectMeta, port, proxyName, selectorLabels, status, workloadSelector } from './meta.ts';
 import { requestAuthenticationSpec } from './request-authentication.ts';
 import { trafficPolicySpec } from './traffic-policy.ts';
 
@@ -30,20 +30,29 @@ export const locality = z.strictObject({
 
 /** Where a workload's proxy takes HBONE unless it says otherwise: Istio's port. */
 export const HBONE_PORT = 15_008;
+/** Where a proxy takes redirected connections unless it is told otherwise: Istio's ports. */
+export const INTERCEPTION_PORTS = { inbound: 15_006, outbound: 15_001 } as const;
+
+const interception = z.strictObject({
+  inbound: port.default(INTERCEPTION_PORTS.inbound).describe('Port of the proxy to which connections of peers are redirected.'),
+  outbound: port.default(INTERCEPTION_PORTS.outbound).describe('Port of the proxy, on loopback, to which the workload’s own connections are redirected.'),
+  unknownDestinations: unknownDestinations.optional().describe('What becomes of its connections to addresses that the mesh does not know, where that is not what the Mesh says in `egress`.'),
+}).describe('The workload’s connections are redirected to its proxy by rules in its network namespace (`sallyport-redirect`), where it is alone. `inbound` then says what ports speak, and the proxy listens on none of them itself; ports that it does not name are served as `auto`. Without the rules nothing is accepted.');
 
 /** A user or group ID; 65534 stands for those that the kernel cannot name. */
 const systemId = z.int().min(0).max(4_294_967_294).refine((id) => id !== 65_534, 'must not be 65534, which stands for any unknown user').meta({ cel: [{ rule: 'self != 65534', message: 'must not be 65534, which stands for any unknown user' }] });
 
 export const workloadSpec = checked(z.strictObject({
-  serviceAccount: dnsLabel.describe('Service account of the workload: the last part of its identity.'),
-  proxy: dnsLabel.optional().describe('Name of the proxy that serves this workload. Absent: known, but outside the mesh.'),
-  address: z.union([z.ipv4(), z.ipv6()]).describe('The address at which peers reach it.'),
+  serviceAccount: dnsSubdomain.describe('Service account of the workload: the last part of its identity.'),
+  proxy: proxyName.optional().describe('Name of the proxy that serves this workload. Absent: known, but outside the mesh.'),
+  address: ipAddress.describe('The address at which peers reach it.'),
+  otherAddresses: z.array(ipAddress).max(8).optional().describe('Further addresses of its network namespace, such as that of the other IP family: workloads that are redirected reach it by these too.'),
   locality: locality.optional(),
   inbound: z
     .array(z.strictObject({
       port: port.describe('Port at which peers reach it.'),
       protocol: protocol.describe(`What the application speaks on it. ${SPOKEN} Methods, paths and tokens are known for HTTP and gRPC alone.`),
-      app: localEndpoint.describe('Where the application listens: `unix:/path` or a loopback `host:port`.'),
+      app: localEndpoint.optional().describe('Where the application listens: `unix:/path` or a loopback `host:port`. Absent, which only interception allows: at the address that was called.'),
     }))
     .max(64)
     .default([])
@@ -66,6 +75,7 @@ export const workloadSpec = checked(z.strictObject({
     .describe('Where the workload’s own calls enter its proxy.'),
   hbonePort: z.int().min(0).max(65_535).optional()
     .describe('Port of its address at which its proxy takes HBONE from other proxies. Absent: 15008. 0: none; then, as where the port is taken, calls come by mutual TLS on its own ports. Workloads that share an address need different ones.'),
+  interception: interception.optional(),
   spiffeId: z.string().min(1).max(2048).regex(/^spiffe:\/\/[a-z0-9._-]+\/[A-Za-z0-9._/-]+$/, 'must be the SPIFFE ID of a workload').optional().describe('Full identity of a workload of a federated trust domain, which is called by mutual TLS though no proxy of ours serves it.'),
   workloadApi: z
     .strictObject({
@@ -75,6 +85,11 @@ export const workloadSpec = checked(z.strictObject({
     .optional()
     .describe('Who gets this identity from the SPIFFE Workload API of its proxy, by what the kernel says of the calling process. Absent: nobody.'),
 }), {
+  test: ({ proxy, interception, inbound }) => proxy === undefined || interception !== undefined || inbound.every(({ app }) => app !== undefined),
+  cel: '!has(self.proxy) || has(self.interception) || !has(self.inbound) || self.inbound.all(port, has(port.app))',
+  field: 'inbound',
+  message: 'each port needs app, since without interception the proxy has the port itself',
+}, {
   test: ({ spiffeId, proxy }) => spiffeId === undefined || proxy === undefined,
   cel: '!(has(self.spiffeId) && has(self.proxy))',
   field: 'spiffeId',
@@ -93,6 +108,16 @@ export const serviceSpec = z.strictObject({
     .min(1)
     .max(64)
     .describe('Ports of the service.'),
+  addresses: z.array(ipAddress).max(16).optional().describe('Addresses of the service itself, such as cluster IPs: where interception is, calls to them are calls to the service.'),
+  endpoints: z
+    .array(z.strictObject({
+      workload: dnsLabel.describe('Name of a workload of its namespace.'),
+      address: ipAddress.optional().describe('Another address of the workload; absent: its own.'),
+      ports: z.array(z.strictObject({ port: port.describe('Port of the service.'), targetPort: port.describe('Port of the workload.') })).max(64).describe('Ports that it serves.'),
+    }))
+    .max(5_000)
+    .optional()
+    .describe('Where calls go. Absent: to each selected workload. In Kubernetes mode, the pods that are ready.'),
 }).describe('A name for workloads of its namespace, as callers use it.');
 
 const mtlsMode = z.enum(['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT']);
@@ -114,7 +139,7 @@ export const expectedGraphSpec = z.strictObject({
   edges: z
     .array(
       z.strictObject({
-        from: z.strictObject({ ...edgeEnd, serviceAccount: dnsLabel.describe('Service account of the caller.') }).describe('Who calls.'),
+        from: z.strictObject({ ...edgeEnd, serviceAccount: dnsSubdomain.describe('Service account of the caller.') }).describe('Who calls.'),
         to: z.strictObject({ ...edgeEnd, service: dnsLabel.describe('Service that is called.'), port: port.optional().describe('Its port; absent: any.') }).describe('Who is called.'),
         description: z.string().max(256).optional().describe('Why this call is expected.'),
       }),

@@ -49,7 +49,7 @@ const certificates = checked(
   z.strictObject({
     leafLifetime: duration.default('24h').describe('How long a workload’s certificate is valid: 10s to 168h.'),
     issuerLifetime: duration.default('720h').describe('How long the intermediate that signs them is valid, at least 6 times `leafLifetime`.'),
-    rootLifetime: duration.default('26280h').describe('How long a self-signed root is valid, at least twice `issuerLifetime`.'),
+    rootLifetime: duration.default('26280h').describe('How long a self-signed root is valid, at least twice `issuerLifetime`, at most 100 years (876000h).'),
     rootActivation: z.enum(['automatic', 'manual']).default('automatic').describe('Whether a new root signs as soon as every live proxy has acknowledged it, or waits for `sallyport ca activate`.'),
     nameConstraints: z.boolean().default(true).describe('Limit issuers to identities of the trust domain (RFC 5280 §4.2.1.10). Off only for peers that cannot read the extension.'),
   }),
@@ -71,6 +71,12 @@ const certificates = checked(
     cel: given(['issuerLifetime', 'rootLifetime'], `${seconds('rootLifetime')} >= 2 * ${seconds('issuerLifetime')}`),
     field: 'rootLifetime',
     message: 'rootLifetime must be at least twice issuerLifetime',
+  },
+  {
+    test: ({ rootLifetime }) => atLeast('876000h', 1, rootLifetime),
+    cel: given(['rootLifetime'], `${seconds('rootLifetime')} <= 3153600000`),
+    field: 'rootLifetime',
+    message: 'rootLifetime must be at most 876000h, 100 years',
   },
 );
 
@@ -105,7 +111,7 @@ const certificateAuthority = checked(
       })
       .optional()
       .describe('cert-manager signs an intermediate for us. Only in Kubernetes.'),
-    spire: z.strictObject({ workloadApi: file.describe('Socket of the SPIFFE Workload API on each proxy’s machine.') }).optional().describe('SPIRE issues: proxies take their certificates from its Workload API, and we hold no CA for them.'),
+    spire: z.strictObject({ workloadApi: file.describe('Socket of the SPIFFE Workload API on each proxy’s machine; a proxy that has SPIFFE_ENDPOINT_SOCKET asks there instead.') }).optional().describe('SPIRE issues: proxies take their workloads’ certificates and roots from its Workload API, and we hold no CA for them.'),
   }),
   {
     test: (ca) => CA_KINDS.filter((kind) => ca[kind] !== undefined).length === 1,
@@ -113,6 +119,8 @@ const certificateAuthority = checked(
     message: `needs exactly one of ${CA_KINDS.join(', ')}`,
   },
 );
+
+export const unknownDestinations = z.enum(['Pass', 'Refuse']);
 
 export const meshSpec = z.strictObject({
   trustDomain: trustDomainName.describe('SPIFFE trust domain of the mesh’s identities.'),
@@ -133,7 +141,14 @@ export const meshSpec = z.strictObject({
     .prefault({})
     .describe('How the operator fetches the keys of token issuers.'),
   certificates: certificates.prefault({}).describe('Lifetimes of certificates, from the workload’s up to the root. Shorter ones take effect at once.'),
-  ca: certificateAuthority.prefault({ selfSigned: {} }).describe('Where the CA that issues workloads’ certificates is anchored: exactly one kind. Another one is reached by a root rotation, without a gap.'),
+  ca: certificateAuthority.prefault({ selfSigned: {} }).describe('Where the CA that issues workloads’ certificates is anchored: exactly one kind. Another one is reached by a root rotation, without a gap; but to and from `spire` every proxy changes its roots as it hears of it, and calls between one that has and one that has not fail.'),
+  egress: z
+    .strictObject({
+      unknownDestinations: unknownDestinations.default('Pass')
+        .describe('What becomes of connections to addresses that the mesh does not know, of workloads that are redirected. `Pass`: they go there as they are, and are counted as `unknown-destination` and plaintext. `Refuse`: they are closed.'),
+    })
+    .prefault({})
+    .describe('Where workloads may go that is not of the mesh.'),
   denylist: z
     .strictObject({
       serials: z.array(z.string().min(1).max(40).regex(/^[0-9a-f]+$/, 'must be a serial number in lower-case hexadecimal')).max(1000).default([]).describe('Serial numbers of certificates, in lower-case hexadecimal.'),

@@ -10,10 +10,40 @@ export const dnsLabel = z
   .max(63)
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, 'must be a lower-case RFC 1123 label (letters, digits, dashes)');
 
-const labelMap = z.record(z.string().min(1).max(317), z.string().max(63));
+const LABEL = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
+/** Annotations of the workloads and services that the operator makes from the pods and services of its cluster. */
+export const DERIVED_ANNOTATION = {
+  /** What to change instead: `Pod/web-1`. */
+  from: 'sallyport.dev/derived-from',
+  /** Who made the pod, for people: `Deployment/web`. */
+  owner: 'sallyport.dev/owner',
+  node: 'sallyport.dev/node',
+  /** Why no proxy serves the pod, with the remedy. */
+  outside: 'sallyport.dev/outside',
+} as const;
+
+const SUBDOMAIN = new RegExp(`^${LABEL}(\\.${LABEL})*$`);
+const SUBDOMAIN_TEXT = 'must be lower-case RFC 1123 labels with dots between them';
+/** RFC 1123 subdomain: what Kubernetes demands of names of service accounts. */
+export const dnsSubdomain = z.string().min(1).max(253).regex(SUBDOMAIN, SUBDOMAIN_TEXT);
+/**
+ * Name of a proxy. That of a pod is `<pod>.<namespace>`: names of pods are RFC 1123 subdomains, namespaces labels, so that the
+ * last part is always the namespace.
+ */
+export const proxyName = z.string().min(1).max(317).regex(SUBDOMAIN, SUBDOMAIN_TEXT);
+
+/** Kubernetes' "qualified name": a name of at most 63 characters, after a DNS subdomain of at most 253 and a slash or none. */
+const QUALIFIED_NAME = '^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$';
+const MAX_PREFIX = 253;
+const NAME_MESSAGE = 'must be a name of letters, digits, dashes, dots and underscores, with a DNS name and a slash before it or none';
+const labelKey = z.string().regex(new RegExp(QUALIFIED_NAME), NAME_MESSAGE).refine((key) => key.indexOf('/') <= MAX_PREFIX, NAME_MESSAGE);
+/** The API server looks at the key of an annotation in lower case. */
+const annotationKey = z.string().refine((key) => labelKey.safeParse(key.toLowerCase()).success, NAME_MESSAGE);
+const labelValue = z.string().max(63).regex(/^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$/, 'must be letters, digits, dashes, dots and underscores, and begin and end with a letter or digit');
+const labelMap = z.record(labelKey, labelValue);
 /** Labels that something selects by. */
-export const selectorLabels = atMost(labelMap, 64);
-const annotationMap = z.record(z.string().min(1).max(317), z.string().max(4096));
+export const selectorLabels = atMost(labelMap, 64).meta({ cel: [{ rule: `self.all(key, key.indexOf('/') <= ${MAX_PREFIX} && key.matches('${QUALIFIED_NAME}'))`, message: `each key ${NAME_MESSAGE}` }] });
+const annotationMap = z.record(annotationKey, z.string().max(4096));
 
 /** Label selector in Istio's short form. An empty or absent `matchLabels` selects the whole namespace. */
 export const workloadSelector = z

@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { checked } from './checks.ts';
-import { stringList } from './match.ts';
+import { IPV6, PORT_PATTERN, stringList } from './match.ts';
 import { attachment, attachmentCheck, duration } from './meta.ts';
 
 const headerName = z.string().min(1).max(128).regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'must be an HTTP header name');
 const name = z.string().min(1).max(128).regex(/^[\x21-\x7e]+$/, 'must be printable without spaces');
+/** RFC 3986 as far as the keys' address needs it; secrets do not belong into a resource, so there is no `user:password@`. */
+const WEB_ADDRESS = new RegExp(String.raw`^[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9._-]+|\[${IPV6}\])(:${PORT_PATTERN.slice(1, -1)})?([/?#][!-~]*)?$`);
 /** A set of public keys as RFC 7517 writes it; checked as JSON here and as keys where they are used. */
 const jwks = z.string().min(2).max(64 * 1024).refine(isJwks, 'must be a JSON Web Key Set: {"keys": [...]}');
 
@@ -21,7 +23,7 @@ const jwtRule = checked(
   z.strictObject({
     issuer: z.string().min(1).max(512).describe('The `iss` claim of the tokens that this rule accepts.'),
     audiences: z.array(z.string().min(1).max(512)).max(64).optional().describe('A token must be for one of these (`aud`). Empty or absent: any audience.'),
-    jwksUri: z.url({ protocol: /^https?$/ }).max(2048).meta({ pattern: '^[Hh][Tt][Tt][Pp][Ss]?:' }).optional().describe('Where the operator fetches the keys. Absent, with `jwks` absent too: found by OpenID discovery from the issuer.'),
+    jwksUri: z.url({ protocol: /^https?$/ }).max(2048).regex(WEB_ADDRESS, 'must be an http or https URL without credentials').meta({ pattern: WEB_ADDRESS.source }).optional().describe('Where the operator fetches the keys. Absent, with `jwks` absent too: found by OpenID discovery from the issuer.'),
     jwks: jwks.optional().describe('The keys themselves, as a JSON Web Key Set. Excludes `jwksUri`.'),
     fromHeaders: z.array(headerLocation).max(16).optional().describe('Headers to look in. With no location at all: `Authorization: Bearer`, then the parameter `access_token`.'),
     fromParams: z.array(name).max(16).optional().describe('Query parameters to look in.'),

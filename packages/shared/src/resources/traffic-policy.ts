@@ -33,8 +33,12 @@ const timeouts = checked(
   },
 );
 
+/** RFC-like names of gRPC's status codes, as Istio's `abort.grpcStatus` takes them, by their number. */
+const GRPC_STATUS = ['CANCELLED', 'UNKNOWN', 'INVALID_ARGUMENT', 'DEADLINE_EXCEEDED', 'NOT_FOUND', 'ALREADY_EXISTS', 'PERMISSION_DENIED', 'RESOURCE_EXHAUSTED', 'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE', 'UNIMPLEMENTED', 'INTERNAL', 'UNAVAILABLE', 'DATA_LOSS', 'UNAUTHENTICATED'] as const;
+
 const retry = z.strictObject({
   codes: z.array(z.int().min(400).max(599)).min(1).max(32).optional().describe('Status codes of answers upon which the call is sent again. Absent: none; broken connections and attempts that took too long are tried again in any case.'),
+  grpcStatuses: z.array(z.enum(GRPC_STATUS)).min(1).max(GRPC_STATUS.length).optional().describe('The same for statuses of gRPC, before any message of the answer. Naming one declares that a repetition after it does no harm: `methods` need not name POST.'),
   attempts: z.int().min(1).max(10).default(1).describe('How often a call is sent again at most.'),
   backoff: gatewayDuration('1ms', '10s').default('25ms').describe('The least time before the first repetition. It doubles with each, up to tenfold, and up to half of it is added by chance.'),
   methods: z.array(z.enum(['POST', 'PATCH'])).min(1).max(2).optional().describe('Methods that may be sent again besides the idempotent ones (GET, HEAD, OPTIONS, TRACE, PUT, DELETE): you declare that a repetition does no harm.'),
@@ -74,9 +78,6 @@ const requestMirror = checked(
 );
 
 const percentage = z.strictObject({ value: z.number().min(0).max(100).describe('Percent, such as 0.5.') }).describe('How many of a hundred calls.');
-
-/** RFC-like names of gRPC's status codes, as Istio's `abort.grpcStatus` takes them, by their number. */
-const GRPC_STATUS = ['CANCELLED', 'UNKNOWN', 'INVALID_ARGUMENT', 'DEADLINE_EXCEEDED', 'NOT_FOUND', 'ALREADY_EXISTS', 'PERMISSION_DENIED', 'RESOURCE_EXHAUSTED', 'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE', 'UNIMPLEMENTED', 'INTERNAL', 'UNAVAILABLE', 'DATA_LOSS', 'UNAUTHENTICATED'] as const;
 
 const abort = checked(
   z.strictObject({
@@ -123,9 +124,9 @@ const loadBalancer = checked(
 const limit = z.int().min(1).max(1_000_000);
 
 const circuitBreaker = notEmpty(z.strictObject({
-  maxConnections: limit.optional().describe('Connections at once, of a `tcp` port and of switched protocols (WebSocket).'),
-  maxRequests: limit.optional().describe('HTTP calls at once.'),
-  maxPendingRequests: z.int().min(0).max(10_000).optional().describe('HTTP calls that wait while `maxRequests` are open. Absent: none waits, and further ones are answered with 503 at once.'),
+  maxConnections: limit.optional().describe('Connections at once: those of a `tcp` port, and those that HTTP calls are made on, kept ones among them.'),
+  maxRequests: limit.optional().describe('HTTP calls at once, WebSockets among them.'),
+  maxPendingRequests: z.int().min(0).max(10_000).optional().describe('HTTP calls that wait while `maxRequests` are open, and as many that wait for one of `maxConnections`. Absent: none waits, and further ones are answered with 503 at once.'),
 }), 'must name at least one limit');
 
 const outlierDetection = z.strictObject({
@@ -157,10 +158,10 @@ export const trafficPolicySpec = checked(
     message: 'has no effect without retry; add one',
   },
   {
-    test: ({ circuitBreaker: breaker }) => breaker?.maxPendingRequests === undefined || breaker.maxRequests !== undefined,
-    cel: '!has(self.circuitBreaker) || !has(self.circuitBreaker.maxPendingRequests) || has(self.circuitBreaker.maxRequests)',
+    test: ({ circuitBreaker: breaker }) => breaker?.maxPendingRequests === undefined || breaker.maxRequests !== undefined || breaker.maxConnections !== undefined,
+    cel: '!has(self.circuitBreaker) || !has(self.circuitBreaker.maxPendingRequests) || has(self.circuitBreaker.maxRequests) || has(self.circuitBreaker.maxConnections)',
     field: 'circuitBreaker',
-    message: 'maxPendingRequests has no effect without maxRequests; add it',
+    message: 'maxPendingRequests has no effect without maxRequests or maxConnections; add one',
   },
 ).describe('How calls of a service are carried: timeouts, repetitions, balance, division, copies, limits and faults. Without one: to the least loaded endpoint, without a limit of time, and once again when nothing had been taken.');
 

@@ -2,6 +2,8 @@
 const TABLE = {
   /** Streams that the peer resets, or makes us reset: CVE-2023-44487 and CVE-2025-8671. Streams that end well earn more. */
   reset: { burst: 200, perSecond: 20 },
+  /** Requests that lead nowhere: answered in a few bytes, and nobody's work is done by them. Streams that end well earn more. */
+  refused: { burst: 200, perSecond: 20 },
   /** CVE-2019-9512. What we send earns more. */
   ping: { burst: 100, perSecond: 10 },
   /** CVE-2019-9515. */

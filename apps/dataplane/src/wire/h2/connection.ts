@@ -3,7 +3,7 @@ import { CLOSED } from './closed-streams.ts';
 import { Core } from './core.ts';
 import { FrameReader } from './frame-reader.ts';
 import { DEFAULTS, type Handler, type Options } from './handler.ts';
-import { INITIAL_WINDOW, MAX_STREAM_ID, PREFACE, SETTING, TYPE } from './protocol.ts';
+import { ERROR, INITIAL_WINDOW, MAX_STREAM_ID, PREFACE, SETTING, TYPE } from './protocol.ts';
 import { Receiver } from './receive.ts';
 import { endStuck, pump, sendData, sendHeaders } from './send.ts';
 import type { Stream } from './stream.ts';
@@ -113,6 +113,14 @@ export class Connection<T> {
     // The head that opens a tunnel is ours, and comes before anybody was asked.
     if (stream.method !== 'CONNECT') stream.worked = stream.headSent;
     sendHeaders(this.#core, stream, fields, end && stream.headSent);
+  }
+
+  /** Server: answers a request that leads nowhere. Whoever sends many of them loses the connection, as with resets. */
+  refuse(stream: Stream<T>, fields: readonly Field[]): void {
+    this.respond(stream, fields, true);
+    // RFC 9113 §8.1: a server may ask that the rest of the request be not sent.
+    this.reset(stream, ERROR.NO_ERROR);
+    this.#core.spend('refused');
   }
 
   /** Sends content, as far as windows allow. False when some of it waits: stop, and go on at `onDrain`. */

@@ -3,13 +3,13 @@ import { Encoder } from '../hpack/encoder.ts';
 import { type BudgetKind, Budgets } from './budgets.ts';
 import { CLOSED, ClosedStreams } from './closed-streams.ts';
 import type { Handler, Options } from './handler.ts';
+import { MOST_FIELDS } from './message.ts';
 import { Output } from './output.ts';
 import { ERROR, INITIAL_WINDOW, MAX_STREAM_ID, TYPE } from './protocol.ts';
 import { type PeerSettings, startSettings } from './settings.ts';
 import { Stream } from './stream.ts';
 
 const MAX_LIST = 64 * 1024;
-const MAX_FIELDS = 100;
 
 /** What receiving and sending share: the tables, windows and limits of one connection. */
 export class Core<T> {
@@ -18,7 +18,7 @@ export class Core<T> {
   readonly isServer: boolean;
   readonly output: Output;
   readonly encoder: Encoder;
-  readonly decoder = new Decoder({ tableSize: 4096, listSize: MAX_LIST, fields: MAX_FIELDS });
+  readonly decoder = new Decoder({ tableSize: 4096, listSize: MAX_LIST, fields: MOST_FIELDS });
   readonly budgets = new Budgets();
   readonly peer: PeerSettings = startSettings();
   readonly streams = new Map<number, Stream<T>>();
@@ -85,6 +85,7 @@ export class Core<T> {
   endedBySide(stream: Stream<T>): void {
     if (!stream.localEnded || !stream.remoteEnded || stream.closed) return;
     this.budgets.earn('reset', 1);
+    this.budgets.earn('refused', 1);
     this.#remove(stream, CLOSED.DONE);
   }
 

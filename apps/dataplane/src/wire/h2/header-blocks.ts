@@ -3,7 +3,7 @@ import { CompressionError } from '../hpack/errors.ts';
 import { field } from '../hpack/field.ts';
 import { CLOSED } from './closed-streams.ts';
 import type { Core } from './core.ts';
-import { type HeadReading, readRequest, readResponse, trailerProblem } from './message.ts';
+import { areTooMany, type HeadReading, readRequest, readResponse, trailerProblem } from './message.ts';
 import { ERROR, FLAG } from './protocol.ts';
 import { sendHeaders } from './send.ts';
 import type { Stream } from './stream.ts';
@@ -66,7 +66,7 @@ export class HeaderBlocks<T> {
     if (itself) return core.streamError(streamId, ERROR.PROTOCOL_ERROR, 'a stream that depends on itself');
     // RFC 9113 §5.1: on a half-closed (remote) stream anything but WINDOW_UPDATE, PRIORITY or RST_STREAM is STREAM_CLOSED.
     if (stream.remoteEnded) return core.streamError(streamId, ERROR.STREAM_CLOSED, 'HEADERS after the end');
-    if (block.tooLarge) return this.#tooLarge(stream);
+    if (block.tooLarge || areTooMany(block.fields)) return this.#tooLarge(stream);
     if (stream.headReceived) return this.#trailers(stream, block);
     this.#head(stream, block);
   }

@@ -19,6 +19,12 @@ export interface MessageHead {
   expectsContinue: boolean;
 }
 
+const MAX_FIELDS = 100;
+/** Fields that a proxy writes itself. The first of each is not counted: what the last hop added must not be one too many for the next. */
+const NOT_COUNTED = [':method', ':scheme', ':path', ':protocol', ':status', 'te', 'content-length', 'traceparent', 'x-forwarded-client-cert'] as const;
+/** More than these are never kept. */
+export const MOST_FIELDS = MAX_FIELDS + NOT_COUNTED.length;
+
 const REQUEST = KIND.METHOD | KIND.SCHEME | KIND.AUTHORITY | KIND.PATH | KIND.PROTOCOL;
 const PSEUDO = REQUEST | KIND.STATUS | KIND.OTHER_PSEUDO;
 /** RFC 9113 §8.3.1: "All HTTP/2 requests MUST include exactly one valid value for the ":method", ":scheme", and ":path" pseudo-header fields, unless they are CONNECT requests". */
@@ -122,6 +128,13 @@ export function readRequest(fields: readonly Field[]): HeadReading {
 
 export function readResponse(fields: readonly Field[]): HeadReading {
   return new HeadReading(fields, KIND.STATUS);
+}
+
+/** True when more fields came than anybody may send. `:authority` is one of them, as Host is in HTTP/1. */
+export function areTooMany(fields: readonly Field[]): boolean {
+  if (fields.length <= MAX_FIELDS) return false;
+  const names = new Set(fields.map(({ name }) => name));
+  return fields.length - NOT_COUNTED.filter((name) => names.has(name)).length > MAX_FIELDS;
 }
 
 /** RFC 9113 §8.1: "Trailers MUST NOT include pseudo-header fields". */

@@ -162,8 +162,8 @@ describe('limits of a server', () => {
 
   it('answers headers that are too large with 431', () => {
     const { connection, events, output } = greeted('server');
-    connection.receive(headers(1, [...GET, ...Array.from({ length: 97 }, (_, i) => [`h${i}`, 'v'] as const)]));
-    connection.receive(headers(3, [...GET, ...Array.from({ length: 97 }, (_, i) => [`h${i}`, 'v'] as const)], 0));
+    connection.receive(headers(1, [...GET, ...Array.from({ length: 100 }, (_, i) => [`h${i}`, 'v'] as const)]));
+    connection.receive(headers(3, [...GET, ...Array.from({ length: 100 }, (_, i) => [`h${i}`, 'v'] as const)], 0));
     expect(output()).toEqual([expect.stringMatching(/^HEADERS 1 \d+ end$/), expect.stringMatching(/^HEADERS 3 \d+ end$/), rst(3, ERROR.NO_ERROR)]);
     expect(events).toEqual(['refused the headers are too large', 'refused the headers are too large']);
   });

@@ -1,11 +1,12 @@
 import { CLASS, COLON, CR, equalsIgnoreCase, HTAB, LF, SP, TOKEN, VALUE } from '../bytes.ts';
-import { knownField } from './known-fields.ts';
+import { knownField, NOT_COUNTED } from './known-fields.ts';
 import { type Refusal, REFUSALS } from './refusals.ts';
 
 /** What a scan came to. */
 export const SCAN = { DONE: 0, MORE: -1, REFUSED: -2 } as const;
 
 const MAX_FIELDS = 100;
+const SLOTS = MAX_FIELDS + bitCount(NOT_COUNTED);
 
 /** Name and value, the name in lower case. */
 export type FieldPair = readonly [name: string, value: string];
@@ -29,8 +30,8 @@ export class Fields {
   repeated = 0;
   refusal: Refusal | null = null;
   /** Four for each field: start and end of its name, start and end of its value. */
-  readonly #at = new Int32Array(MAX_FIELDS * 4);
-  readonly #bits = new Uint16Array(MAX_FIELDS);
+  readonly #at = new Int32Array(SLOTS * 4);
+  readonly #bits = new Uint16Array(SLOTS);
 
   begin(at: number): void {
     this.count = 0;
@@ -72,18 +73,24 @@ export class Fields {
     if (buffer[at] !== CR || buffer[at + 1] !== LF) return this.#refuse(buffer, at, stop, valueProblem(buffer, at));
     let valueEnd = at;
     while (valueEnd > valueStart && (buffer[valueEnd - 1] === SP || buffer[valueEnd - 1] === HTAB)) valueEnd -= 1;
-    if (this.count === MAX_FIELDS) return this.#refuse(buffer, at, stop, REFUSALS.tooManyFields);
-    this.#add(buffer, line, nameEnd, valueStart, valueEnd);
+    const bit = knownField(buffer, line, nameEnd);
+    if (this.count >= MAX_FIELDS && this.#isFull(bit)) return this.#refuse(buffer, at, stop, REFUSALS.tooManyFields);
+    this.#add(bit, line, nameEnd, valueStart, valueEnd);
     return at + 2;
   }
 
-  #add(buffer: Buffer, nameStart: number, nameEnd: number, valueStart: number, valueEnd: number): void {
+  /** The slots can hold the fields that count, and one of each that do not. */
+  #isFull(bit: number): boolean {
+    const counted = (bit & NOT_COUNTED) === 0 || (bit & this.seen) !== 0;
+    return counted && this.count - bitCount(this.seen & NOT_COUNTED) >= MAX_FIELDS;
+  }
+
+  #add(bit: number, nameStart: number, nameEnd: number, valueStart: number, valueEnd: number): void {
     const slot = this.count * 4;
     this.#at[slot] = nameStart;
     this.#at[slot + 1] = nameEnd;
     this.#at[slot + 2] = valueStart;
     this.#at[slot + 3] = valueEnd;
-    const bit = knownField(buffer, nameStart, nameEnd);
     this.#bits[this.count] = bit;
     this.repeated |= this.seen & bit;
     this.seen |= bit;
@@ -161,6 +168,12 @@ function lowerName(buffer: Buffer, start: number, end: number): string {
   const name = buffer.toString('latin1', start, end).toLowerCase();
   if (length <= MAX_REMEMBERED) NAMES[slot] = name;
   return name;
+}
+
+function bitCount(bits: number): number {
+  let count = 0;
+  for (let rest = bits; rest !== 0; rest &= rest - 1) count += 1;
+  return count;
 }
 
 /** True when a line feed is within reach. */

@@ -1,4 +1,5 @@
 import { Fields, type FieldPair } from './fields.ts';
+import { FIELD } from './known-fields.ts';
 import { emptyStartLine, type StartLine } from './start-line.ts';
 
 /** How a body is delimited. */
@@ -77,7 +78,17 @@ export class RequestHead extends Head {
   }
 }
 
+/** RFC 2068 §19.7.1.1, which servers still follow: `Keep-Alive: timeout=5, max=100`. */
+const TIMEOUT = /(?:^|[\s,;])timeout\s*=\s*"?(\d{1,6})/i;
+
 export class ResponseHead extends Head {
+  /** Seconds that the server says it keeps the connection without a request; Infinity when it does not say. */
+  get keptFor(): number {
+    if ((this.fields.seen & FIELD.KEEP_ALIVE) === 0) return Number.POSITIVE_INFINITY;
+    const [, said] = TIMEOUT.exec(this.fields.value(this.fields.known(FIELD.KEEP_ALIVE))) ?? [];
+    return said === undefined ? Number.POSITIVE_INFINITY : Number(said);
+  }
+
   get status(): number {
     return this.line.status;
   }

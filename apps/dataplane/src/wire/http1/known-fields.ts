@@ -15,6 +15,9 @@ export const FIELD = {
   PROXY_AUTHENTICATE: 1024,
   PROXY_AUTHORIZATION: 2048,
   HTTP2_SETTINGS: 4096,
+  TRACEPARENT: 8192,
+  CLIENT_CERT: 16_384,
+  WEB_SOCKET: 32_768,
 } as const;
 
 const NAMES: Readonly<Record<keyof typeof FIELD, string>> = {
@@ -31,6 +34,9 @@ const NAMES: Readonly<Record<keyof typeof FIELD, string>> = {
   PROXY_AUTHENTICATE: 'proxy-authenticate',
   PROXY_AUTHORIZATION: 'proxy-authorization',
   HTTP2_SETTINGS: 'http2-settings',
+  TRACEPARENT: 'traceparent',
+  CLIENT_CERT: 'x-forwarded-client-cert',
+  WEB_SOCKET: 'sec-websocket-key',
 };
 
 interface Known {
@@ -39,8 +45,12 @@ interface Known {
 }
 
 const BY_LENGTH: (readonly Known[] | undefined)[] = [];
-for (const [key, name] of Object.entries(NAMES) as [keyof typeof FIELD, string][]) {
-  BY_LENGTH[name.length] = [...(BY_LENGTH[name.length] ?? []), { name, bit: FIELD[key] }];
+for (const [key, name] of Object.entries(NAMES) as [keyof typeof FIELD, string][]) know(name, FIELD[key]);
+// RFC 6455 §4.2.2: what answers the key, in the other direction.
+know('sec-websocket-accept', FIELD.WEB_SOCKET);
+
+function know(name: string, bit: number): void {
+  BY_LENGTH[name.length] = [...(BY_LENGTH[name.length] ?? []), { name, bit }];
 }
 
 /**
@@ -52,6 +62,9 @@ for (const [key, name] of Object.entries(NAMES) as [keyof typeof FIELD, string][
  */
 export const HOP_BY_HOP =
   FIELD.CONNECTION | FIELD.KEEP_ALIVE | FIELD.PROXY_CONNECTION | FIELD.UPGRADE | FIELD.TE | FIELD.PROXY_AUTHENTICATE | FIELD.PROXY_AUTHORIZATION | FIELD.HTTP2_SETTINGS;
+
+/** Fields that a proxy writes itself. The first of each is not counted: what the last hop added must not be one too many for the next. */
+export const NOT_COUNTED = HOP_BY_HOP | FIELD.CONTENT_LENGTH | FIELD.TRANSFER_ENCODING | FIELD.TRACEPARENT | FIELD.CLIENT_CERT | FIELD.WEB_SOCKET;
 
 /** The bit of a field's name, or 0 for one that only the ends care about. */
 export function knownField(buffer: Buffer, start: number, end: number): number {

@@ -2,8 +2,9 @@ import type { Certificate, CertificatesView } from '@sallyport/shared/api';
 import { overdueAt } from '@sallyport/shared/signals';
 import type { Authority } from '../../ca/authority.ts';
 import type { Certificate as Row, Proxy } from '../../generated/prisma/client.ts';
-import { newestCertificates } from '../../history/certificates.ts';
+import { presentCertificates } from '../../history/certificates.ts';
 import { readProxies } from '../../history/proxies.ts';
+import { meshOf } from '../mesh-state.ts';
 import { observe, type Sources } from '../observation.ts';
 
 /** Coverage is shown for this long back: the inventory is about now. */
@@ -15,10 +16,15 @@ interface HeldSvid {
 
 /** Inventory of the newest SVID of every workload that is in the mesh now, and of every proxy. */
 export async function certificateItems(sources: Sources): Promise<Certificate[]> {
-  const [rows, proxies] = await Promise.all([newestCertificates(sources.database), readProxies(sources.database)]);
+  const [rows, proxies] = await Promise.all([presentCertificates(sources.database, suppliedElsewhere(sources)), readProxies(sources.database)]);
   const held = new Set(proxies.flatMap((proxy) => (proxy.svids as unknown as HeldSvid[]).map((svid) => svid.serial.toLowerCase())));
   const now = sources.now();
   return rows.filter((row) => isCurrent(row, sources, proxies)).map((row) => certificateView(row, held, now));
+}
+
+/** Whether workloads get their SVIDs from a Workload API, and not from us. */
+export function suppliedElsewhere({ cache, trustDomain }: Pick<Sources, 'cache' | 'trustDomain'>): boolean {
+  return meshOf(cache, trustDomain).spec.ca.spire !== undefined;
 }
 
 /** A workload that left a proxy leaves certificates behind that nobody serves any more. */

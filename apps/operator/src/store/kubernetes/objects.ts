@@ -1,6 +1,6 @@
 import { API_VERSION, type Kind, KINDS, type ObjectMeta, type Resource } from '@sallyport/shared/resources';
 import { z } from 'zod';
-import type { KubeObject } from './watch.ts';
+import type { KubeObject } from '../../kubernetes/list-watch.ts';
 
 const managed = z.array(z.looseObject({ manager: z.string().default(''), operation: z.string().default(''), time: z.string().optional(), fieldsV1: z.record(z.string(), z.unknown()).optional() }));
 

@@ -1,16 +1,16 @@
-import { API_VERSION, type Kind, KINDS, type Resource, type ResourceOf, type Status } from '@sallyport/shared/resources';
-import { type ApplyResult, ConflictError, keyOf, NotFoundError, type ResourceKey, type ResourceStore, type StoreEvent, type WriteContext } from '../ports.ts';
+import { API_VERSION, InvalidResourceError, type Kind, KINDS, type Resource, type ResourceOf, type Status } from '@sallyport/shared/resources';
+import { type ApplyResult, ConflictError, keyOf, NotFoundError, type ResourceKey, type ResourceStore, StoreAwayError, type StoreEvent, type StoreWrite, type WriteContext } from '../ports.ts';
 import { carryTransitions } from '../transitions.ts';
 import { type KubeClient, KubeError, type KubeRequest } from '../../kubernetes/client.ts';
 import { fromKube } from './objects.ts';
-import { kubeObject, listAll, watchFrom } from './watch.ts';
+import { kubeObject, listAll, watchFrom } from '../../kubernetes/list-watch.ts';
 
 const APPLY = 'application/apply-patch+yaml';
 const STATUS_MANAGER = 'sallyport-status';
 const ALL_KINDS = Object.keys(KINDS) as Kind[];
 
 /** Called after each write that changed something, with the object before and after. */
-export type RecordWrite = (write: { readonly context: WriteContext; readonly action: 'create' | 'update' | 'delete'; readonly key: ResourceKey; readonly before: Resource | null; readonly after: Resource | null }) => Promise<void>;
+export type RecordWrite = (write: StoreWrite) => Promise<void>;
 
 /**
  * {@link ResourceStore} on the CRDs of a cluster: the store of Kubernetes mode.
@@ -23,8 +23,11 @@ export class KubernetesStore implements ResourceStore {
   readonly #client: KubeClient;
   readonly #record: RecordWrite;
   readonly #trouble: (error: unknown) => void;
+  readonly #mayWrite: () => boolean;
 
-  constructor(options: { client: KubeClient; record: RecordWrite; trouble: (error: unknown) => void }) {
+  /** @param options `mayWrite` is asked before each write: a replica that lost the lead must not do what it had begun */
+  constructor(options: { client: KubeClient; record: RecordWrite; trouble: (error: unknown) => void; mayWrite: () => boolean }) {
+    this.#mayWrite = options.mayWrite;
     this.#client = options.client;
     this.#record = options.record;
     this.#trouble = options.trouble;
@@ -83,8 +86,9 @@ export class KubernetesStore implements ResourceStore {
   }
 
   async revision(): Promise<string> {
-    // Without a resourceVersion a list is as new as etcd. And every kind is asked, because the API server keeps the history
-    // of a kind only from the first question about it on: a watch from before would be told Gone.
+    // The API server keeps the history of a kind from the first question about it on: a watch from before would be told Gone.
+    // So every kind is asked once for what its history has, and then, without a resourceVersion, for what is in etcd.
+    await Promise.all(ALL_KINDS.map((kind) => this.#client.request({ method: 'GET', path: collection(kind, ''), query: { limit: 1, resourceVersion: '0' } })));
     const pages = await Promise.all(ALL_KINDS.map((kind) => this.#client.request({ method: 'GET', path: collection(kind, ''), query: { limit: 1 } })));
     const revisions = pages.map((page) => BigInt(kubeObject.parse(page).metadata.resourceVersion));
     return String(revisions.reduce((low, revision) => (revision < low ? revision : low)));
@@ -96,12 +100,18 @@ export class KubernetesStore implements ResourceStore {
     const queue: StoreEvent[] = [];
     let wake: () => void = () => undefined;
     const follow = async (kind: Kind) => {
-      for await (const event of watchFrom(this.#client, collection(kind, ''), from, both, this.#trouble)) {
+      for await (const event of watchFrom({ client: this.#client, path: collection(kind, ''), trouble: this.#trouble }, from, both)) {
         queue.push(event.type === 'Bookmark' ? { type: 'Bookmark', revision: event.resourceVersion } : event.type === 'Gone' ? event : toStoreEvent(kind, event));
         wake();
       }
     };
-    for (const kind of ALL_KINDS) void follow(kind);
+    // What nobody foresaw must not become a kind that is not followed any more: its reader lists again.
+    const failed = (error: unknown) => {
+      this.#trouble(error);
+      queue.push({ type: 'Gone' });
+      wake();
+    };
+    for (const kind of ALL_KINDS) follow(kind).catch(failed);
     both.addEventListener('abort', () => wake());
     try {
       yield* drain(queue, both, (resolve) => {
@@ -114,12 +124,15 @@ export class KubernetesStore implements ResourceStore {
 
   /** A write, with refusals in the words of the port. */
   async #patch(request: KubeRequest, key: ResourceKey): Promise<unknown> {
+    if (!this.#mayWrite()) throw new StoreAwayError('another replica of the operator leads now');
     try {
       return await this.#client.request(request);
     } catch (error) {
       if (!(error instanceof KubeError)) throw error;
       if (error.status === 404) throw new NotFoundError(`${describe(key)}: ${error.message}`);
       if (error.status === 409) throw new ConflictError(conflictText(error));
+      if (error.status === 400 || error.status === 422) throw new InvalidResourceError(problemsOf(error, describe(key)));
+      if (error.status === 0 || error.status === 429 || error.status >= 500) throw new StoreAwayError(error.message);
       throw error;
     }
   }
@@ -175,6 +188,11 @@ function pathOf({ kind, namespace, name }: ResourceKey): string {
 function absent(error: unknown): null {
   if (error instanceof KubeError && error.status === 404) return null;
   throw error;
+}
+
+function problemsOf(error: KubeError, resource: string): { resource: string; field: string; message: string }[] {
+  if (error.causes.length === 0) return [{ resource, field: '', message: error.message }];
+  return error.causes.map(({ field, message }) => ({ resource, field, message }));
 }
 
 /** `.spec.ports` and `conflict with "alice" using …` as one sentence that names field, owner and remedy. */

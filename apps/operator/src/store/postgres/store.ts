@@ -3,17 +3,14 @@ import { canonicalJson } from '@sallyport/shared/mesh';
 import { type Kind, parseResource, type Resource, type ResourceOf, type Status } from '@sallyport/shared/resources';
 import { Prisma, type Resource as Row } from '../../generated/prisma/client.ts';
 import { mergeOwned } from '../ownership.ts';
-import { type ApplyResult, ConflictError, keyOf, NotFoundError, type ResourceKey, type ResourceStore, type StoreEvent, type WriteContext } from '../ports.ts';
+import { type ApplyResult, ConflictError, keyOf, NotFoundError, type ResourceKey, type ResourceStore, type StoreEvent, type StoreWrite, type WriteContext } from '../ports.ts';
 import type { Database, Transaction } from './client.ts';
 import { carryTransitions } from '../transitions.ts';
 import { ownedOf, storedOf, toResource } from './rows.ts';
 import type { ChangeFeed } from './watch.ts';
 
 /** Called inside the writing transaction, so that no write can exist without its record. */
-export type RecordWrite = (
-  transaction: Transaction,
-  write: { readonly context: WriteContext; readonly action: 'create' | 'update' | 'delete'; readonly key: ResourceKey; readonly before: Resource | null; readonly after: Resource | null },
-) => Promise<void>;
+export type RecordWrite = (transaction: Transaction, write: StoreWrite) => Promise<void>;
 
 /** Ends a dry run by rolling the transaction back with its results. */
 class DryRun extends Error {
