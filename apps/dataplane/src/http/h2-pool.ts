@@ -12,7 +12,6 @@ import { OutgoingCall } from './h2-outgoing.ts';
 const MAX_CONNECTIONS = 32;
 /** Calls that wait for one of them. More than these would wait in vain. */
 const MAX_WAITING = 4_096;
-/** Peers are authenticated once, so the age of a connection is bounded (with jitter). */
 
 /** Calls by HTTP/2 with prior knowledge, RFC 9113 §3.3: one connection, and more only when its streams are used up. */
 export class H2Pool implements UpstreamPool, GatedPool {

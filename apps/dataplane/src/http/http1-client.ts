@@ -13,7 +13,6 @@ const IDLE_S = 30;
 const AHEAD_S = 2;
 /** Without a byte for this long the upstream counts as gone. */
 const ANSWER_S = 300;
-/** Peers are authenticated once, so the age of a connection is bounded (with jitter). */
 
 /** What a connection tells the pool that made it. */
 export interface ClientUser {
