@@ -12,6 +12,7 @@ import { upDetached, upHere } from './supervisor/up.ts';
 const USAGE = `Usage: node demo/main.ts <command> [--state DIR]
 
   up [--detach]      start the demo; Ctrl-C ends it. --detach: return when it is ready and leave it running
+                     --federated: with a second trust domain beside the shop, from then on until a reset
   stop               end a running demo; its data stays
   reset              end it and delete its data
   attack NAME        let the rogue workload act: ${ATTACKS.join(', ')}
@@ -25,7 +26,7 @@ async function main(argv: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args: argv,
     allowPositionals: true,
-    options: { detach: { type: 'boolean' }, json: { type: 'boolean' }, state: { type: 'string' }, namespace: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+    options: { detach: { type: 'boolean' }, federated: { type: 'boolean' }, json: { type: 'boolean' }, state: { type: 'string' }, namespace: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
   });
   const dir = resolve(values.state ?? process.env['SALLYPORT_STATE'] ?? join(ROOT, '.sallyport'));
   const [command, name] = positionals;
@@ -33,7 +34,7 @@ async function main(argv: string[]): Promise<number> {
     console.log(USAGE);
     return values.help === true ? 0 : 2;
   }
-  if (command === 'up') return await up(dir, values.detach === true);
+  if (command === 'up') return await up(dir, values.detach === true, values.federated === true);
   if (command === 'stop') return await stop(dir);
   if (command === 'reset') return await reset(dir);
   if (command === 'attack') return await runAttack(dir, name ?? '', values.namespace ?? 'orders', values.json === true);
@@ -41,14 +42,17 @@ async function main(argv: string[]): Promise<number> {
   return 2;
 }
 
-async function up(dir: string, detach: boolean): Promise<number> {
+async function up(dir: string, detach: boolean, federated: boolean): Promise<number> {
   const running = supervisorOf(dir);
   if (running !== null) {
-    const address = readRecord(dir)?.consoleUrl;
+    const record = readRecord(dir);
+    const address = record?.consoleUrl;
     console.log(`The demo already runs as process ${running}${address ? ` at ${address}` : ' and is still starting'}. Stop it with: npm run demo:stop`);
-    return 0;
+    if (!federated || record?.partner) return 0;
+    console.error('It has no partner. Remedy: stop it, and start it again with --federated; its data stays');
+    return 1;
   }
-  return detach ? await upDetached(dir) : await upHere(prepareState(dir));
+  return detach ? await upDetached(dir, federated) : await upHere(prepareState(dir), federated);
 }
 
 async function stop(dir: string): Promise<number> {

@@ -3,7 +3,9 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { checkFederation } from '../demo/federation.ts';
 import { recoverEach } from '../demo/recovery.ts';
+import { certManager } from './kube/cert-manager/build.ts';
 import { kubeAssets, type KubeAssets } from './kube/assets.ts';
 import { ensureBrowser, ensureOpenssl } from './machine.ts';
 import { readPlaywright, readVitest } from './reports.ts';
@@ -101,6 +103,25 @@ function journeys(scratch: string): Stage[] {
         return results.length === 0 ? failure('the demo is not up, so nothing could be killed') : { passed: results.length - failed, failed, skipped: 0, output };
       },
     },
+  ];
+}
+
+/** The same demo, with all its data, gets a partner; then it has to be gone without a trace. */
+function federation(scratch: string): Stage[] {
+  const state = join(scratch, 'demo');
+  const demo = (...args: string[]) => ['demo/main.ts', ...args, '--state', state];
+  return [
+    check('the demo stops', NODE, demo('stop'), ROOT),
+    check('the demo comes up again, with a partner', NODE, demo('up', '--detach', '--federated'), ROOT),
+    {
+      name: 'two trust domains call each other',
+      async run() {
+        const findings = await checkFederation(state);
+        const failed = findings.filter(({ ok }) => !ok).length;
+        const output = findings.map(({ what, ok, detail }) => `${ok ? 'ok    ' : 'FAILED'} ${what}${ok ? '' : `: ${detail}`}`).join('\n');
+        return findings.length === 0 ? failure('the demo has no partner, so nothing could be tried') : { passed: findings.length - failed, failed, skipped: 0, output };
+      },
+    },
     check('the demo stops and forgets', NODE, demo('reset'), ROOT),
   ];
 }
@@ -119,7 +140,9 @@ async function main(): Promise<number> {
   }
   // Built beside all else the first time: it takes minutes, and only the last stage needs it.
   const programs = kubeAssets(say);
-  const stages = [...staticChecks(), unitTests(scratch), ...journeys(scratch), kubernetesTests(scratch, programs)];
+  // After the cluster's own programs, so that both do not compile the same packages at once.
+  programs.then(certManager).catch(() => undefined);
+  const stages = [...staticChecks(), unitTests(scratch), ...journeys(scratch), ...federation(scratch), kubernetesTests(scratch, programs)];
   const total = await runStages(stages, say, () => interrupted);
   if (existsSync(state)) await command(NODE, ['demo/main.ts', 'reset', '--state', state], { cwd: ROOT });
   rmSync(scratch, { recursive: true, force: true });

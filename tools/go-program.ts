@@ -10,14 +10,14 @@ import { promisify } from 'node:util';
 export const BUILD_MS = 420_000;
 
 /** The binary of a Go program in `folder`, kept by the hash of its sources outside of the clone; or why it cannot be had. */
-export async function buildGoProgram(folder: string, ms = BUILD_MS): Promise<{ readonly path: string } | { readonly missing: string }> {
+export async function buildGoProgram(folder: string, timeout = BUILD_MS): Promise<{ readonly path: string } | { readonly missing: string }> {
   if (spawnSync('go', ['version']).status !== 0) return { missing: 'Go is not installed (https://go.dev/dl)' };
   const path = programPath(folder);
   if (existsSync(path)) return { path };
   // Not the blocking form: a build from nothing takes longer than vitest waits for a sign of life.
   // And not into its place: another test may look for it while it is written.
   const fresh = `${path}.${process.pid}`;
-  return await promisify(execFile)('go', ['build', '-o', fresh, '.'], { cwd: folder, timeout: ms })
+  return await promisify(execFile)('go', ['build', '-o', fresh, '.'], { cwd: folder, timeout, maxBuffer: 16 * 1024 * 1024 })
     .then(() => rename(fresh, path))
     .then(() => ({ path }), (error: unknown) => ({ missing: `go build failed, which needs the Go module proxy once: ${error instanceof Error ? error.message : 'unknown'}` }));
 }

@@ -4,9 +4,10 @@ import { Caller } from './caller.ts';
 import { startCustomer, startLegacy } from './clients.ts';
 import { appSocket, controlSocket, type Part, PARTS, type Place } from './place.ts';
 import { attack, type Attack, ATTACKS } from './rogue.ts';
-import { loadTopology, type ShopWorkload, type Topology } from './topology.ts';
+import { loadFederation, loadTopology, type ShopWorkload, type Topology } from './topology.ts';
 
 function partOf(workload: ShopWorkload): Part {
+  if (workload.proxy === 'partner-node') return 'partner';
   if (workload.proxy === null || workload.name === 'rogue') return 'outside';
   return workload.proxy === 'node-a' ? 'inside-a' : 'inside-b';
 }
@@ -46,12 +47,12 @@ function isAttack(name: string): name is Attack {
   return (ATTACKS as readonly string[]).includes(name);
 }
 
-/** `node demo/shop/apps.ts <part> <run folder> <network>`: the applications of one part of the shop in one process. */
-async function main([part, run, network]: readonly string[]): Promise<void> {
+/** `node demo/shop/apps.ts <part> <run folder> <network> [--federated]`: the applications of one part in one process. */
+async function main([part, run, network, federated]: readonly string[]): Promise<void> {
   if (!PARTS.includes(part as Part) || !run || !network) {
-    throw new Error(`usage: apps.ts ${PARTS.join('|')} <run folder> <network>`);
+    throw new Error(`usage: apps.ts ${PARTS.join('|')} <run folder> <network> [--federated]`);
   }
-  const topology = loadTopology();
+  const topology = federated === undefined ? loadTopology() : loadFederation()[part === 'partner' ? 'partner' : 'shop'];
   const place = { run, network };
   const mine = topology.workloads.filter((workload) => partOf(workload) === part);
   for (const workload of mine) await startWorkload(topology, workload, place);

@@ -11,9 +11,9 @@ export interface Place {
 
 /**
  * The shop runs as three processes: `inside-a` and `inside-b` hold the services of the two nodes, `outside` holds those
- * who act past the mesh or against it.
+ * who act past the mesh or against it. `partner` holds those of the other trust domain, if there is one.
  */
-export const PARTS = ['inside-a', 'inside-b', 'outside'] as const;
+export const PARTS = ['inside-a', 'inside-b', 'outside', 'partner'] as const;
 export type Part = (typeof PARTS)[number];
 
 /** The longest name that a socket file gets below {@link Place.run}; sun_path holds 107 bytes. */
@@ -30,8 +30,9 @@ const FIXED_HOSTS: Readonly<Record<string, number>> = { 'legacy-billing': 1, rog
 export function addressOf(topology: Topology, workload: ShopWorkload, place: Place): string {
   const fixed = FIXED_HOSTS[workload.name];
   if (fixed !== undefined) return `${place.network}.${OUTSIDE}.${fixed}`;
-  const node = topology.proxies.findIndex((proxy) => proxy.name === workload.proxy) + 1;
-  const position = topology.workloads.filter((item) => item.proxy === workload.proxy).indexOf(workload) + 1;
+  const home = topology.partner?.workloads.includes(workload) ? topology.partner : topology;
+  const node = home.proxies.findIndex((proxy) => proxy.name === workload.proxy) + home.firstNode;
+  const position = home.workloads.filter((item) => item.proxy === workload.proxy).indexOf(workload) + 1;
   return `${place.network}.${node}.${position}`;
 }
 

@@ -2,8 +2,8 @@ import { compileWorkloadPolicy, decideTarget } from '@sallyport/shared/policy';
 import { type AuthorizationPolicy, durationMs, parseResource, type Resource, type Workload } from '@sallyport/shared/resources';
 import { expect, test } from 'vitest';
 import { LONGEST_SOCKET_NAME } from './place.ts';
-import { shopResources } from './resources.ts';
-import { callsOf, loadTopology } from './topology.ts';
+import { federatedTrustDomain, federationResources, shopResources } from './resources.ts';
+import { callsOf, loadFederation, loadTopology } from './topology.ts';
 
 const topology = loadTopology();
 const place = { run: '/tmp/run', network: '127.77' };
@@ -89,6 +89,19 @@ test('payment takes checkout and refuses the rogue workload and plaintext', () =
   expect(ask('spiffe://boutique.demo/ns/orders/sa/checkout')).toBe('ALLOW');
   expect(ask('spiffe://boutique.demo/ns/storefront/sa/rogue')).toBe('DENY');
   expect(ask(null)).toBe('DENY');
+});
+
+test('of the partner only its carrier may report, and each side knows the other’s workloads by their identities', () => {
+  const { shop, partner } = loadFederation();
+  const both = [shop, partner].map((side) => [...shopResources(side, place), ...federationResources(side), federatedTrustDomain(side, { url: 'https://127.0.0.1:1/', bundle: '{"keys":[]}' })]);
+  for (const resource of both.flat()) expect(parseResource(resource)).toEqual(resource);
+  const foreign = both.map((side) => side.flatMap((item) => (item.kind === 'Workload' && item.spec.spiffeId ? [item.spec.spiffeId] : [])));
+  expect(foreign[0]).toEqual(['spiffe://partner.example/ns/delivery/sa/carrier', 'spiffe://partner.example/ns/delivery/sa/courier']);
+  expect(foreign[1]?.toSorted()).toEqual(['orders/shipping', 'payments/payment', 'platform/reporting'].map((each) => `spiffe://boutique.demo/ns/${each.replace('/', '/sa/')}`));
+  const rules = both.flatMap((side) => side.flatMap((item) => (item.kind === 'AuthorizationPolicy' ? [JSON.stringify(item.spec.rules)] : [])));
+  expect(rules.filter((rule) => rule.includes('partner.example'))).toEqual([expect.stringContaining('partner.example/ns/delivery/sa/carrier')]);
+  const addresses = both.map((side) => side.flatMap((item) => (item.kind === 'Workload' ? [`${item.metadata.name} ${item.spec.address}`] : [])));
+  expect(addresses[1]?.filter((each) => !each.startsWith('c')).every((each) => addresses[0]?.includes(each))).toBe(true);
 });
 
 test('the demo rotates within minutes', () => {

@@ -34,18 +34,26 @@ export interface ShopProxy {
 }
 export interface Topology {
   readonly trustDomain: string;
+  /** Number of its first node in mesh addresses. */
+  readonly firstNode: number;
+  /** The trust domain that it federates with. */
+  readonly partner: Topology | null;
   readonly proxies: readonly ShopProxy[];
   readonly workloads: readonly ShopWorkload[];
   readonly declaredOnly: readonly { readonly from: Target; readonly to: Target }[];
 }
 
+interface RawRoute {
+  on: string;
+  calls?: string[];
+}
 interface RawWorkload {
   name: string;
   namespace: string;
   proxy?: string;
   port?: number;
   protocol?: 'http' | 'tcp';
-  routes?: { on: string; calls?: string[] }[];
+  routes?: RawRoute[];
   load?: string[];
 }
 interface RawTopology {
@@ -53,24 +61,50 @@ interface RawTopology {
   proxies: ShopProxy[];
   workloads: RawWorkload[];
   declaredOnly: string[];
+  visitors?: (RawRoute & Target)[];
 }
 
+const PARTNER_NODE = 5;
 
 /**
- * Reads `topology.yaml`.
+ * Reads `topology.yaml`: the shop alone.
  *
  * @throws Error quoting the entry that cannot be read or that names an unknown service
  */
 export function loadTopology(): Topology {
-  const raw = parse(readFileSync(new URL('topology.yaml', import.meta.url), 'utf8')) as RawTopology;
+  const shop = readTopology(readRaw('topology.yaml'), 1);
+  checkNames(shop);
+  return shop;
+}
+
+/** The shop and its partner, each with the other. @throws Error as {@link loadTopology} does */
+export function loadFederation(): { readonly shop: Topology; readonly partner: Topology } {
+  const [rawShop, rawPartner] = [readRaw('topology.yaml'), readRaw('partner.yaml')];
+  for (const { namespace, name, on, calls } of rawPartner.visitors ?? []) {
+    const workload = rawShop.workloads.find((item) => item.namespace === namespace && item.name === name);
+    const route = workload?.routes?.find((item) => item.on === on);
+    if (!route) throw new Error(`partner.yaml: ${namespace}/${name} has no route "${on}"`);
+    route.calls = [...(route.calls ?? []), ...(calls ?? [])];
+  }
+  const [shop, partner] = [readTopology(rawShop, 1), readTopology(rawPartner, PARTNER_NODE)];
+  Object.assign(shop, { partner });
+  Object.assign(partner, { partner: shop });
+  checkNames(shop);
+  checkNames(partner);
+  return { shop, partner };
+}
+
+function readRaw(file: string): RawTopology {
+  return parse(readFileSync(new URL(file, import.meta.url), 'utf8')) as RawTopology;
+}
+
+function readTopology(raw: RawTopology, firstNode: number): Topology {
   const workloads = raw.workloads.map(readWorkload);
   const declaredOnly = raw.declaredOnly.map((text) => {
     const [from, to] = text.split(' ');
     return { from: readTarget(from ?? '', text), to: readTarget(to ?? '', text) };
   });
-  const topology = { trustDomain: raw.trustDomain, proxies: raw.proxies, workloads, declaredOnly };
-  checkNames(topology);
-  return topology;
+  return { trustDomain: raw.trustDomain, firstNode, partner: null, proxies: raw.proxies, workloads, declaredOnly };
 }
 
 function readWorkload(raw: RawWorkload): ShopWorkload {
@@ -118,15 +152,25 @@ export function callsOf(workload: ShopWorkload): Call[] {
   return [...workload.routes.flatMap((route) => route.calls), ...workload.load.map((load) => load.call)];
 }
 
-/** The workload behind a target. @throws Error when the topology has none */
+/** The workload behind a target, here or at the partner's. @throws Error when there is none */
 export function workloadOf(topology: Topology, target: Target): ShopWorkload {
-  const found = topology.workloads.find((item) => item.name === target.name && item.namespace === target.namespace);
+  const known = [...topology.workloads, ...(topology.partner?.workloads ?? [])];
+  const found = known.find((item) => item.name === target.name && item.namespace === target.namespace);
   if (!found) throw new Error(`topology.yaml: no workload ${target.namespace}/${target.name}`);
   return found;
 }
 
+/** The partner's workloads that this side calls or is called by. */
+export function foreignWorkloads(topology: Topology): ShopWorkload[] {
+  const { partner } = topology;
+  if (partner === null) return [];
+  const called = topology.workloads.flatMap(callsOf).map((call) => workloadOf(topology, call.to));
+  const calls = (workload: ShopWorkload) => callsOf(workload).some((call) => topology.workloads.includes(workloadOf(partner, call.to)));
+  return partner.workloads.filter((workload) => called.includes(workload) || calls(workload));
+}
+
 function checkNames(topology: Topology): void {
-  const names = new Set<string>();
+  const names = new Set(topology.partner?.workloads.map((workload) => workload.name));
   for (const workload of topology.workloads) {
     // Socket files carry the bare name.
     if (names.has(workload.name)) throw new Error(`topology.yaml: two workloads are named ${workload.name}`);

@@ -28,10 +28,10 @@ export class OperatorApi {
     return await isUp(`${this.#base}/readyz`);
   }
 
-  /** True when the shop was applied to this operator before. */
-  async isSeeded(): Promise<boolean> {
+  /** True when this operator has a resource, by its path such as `Mesh/default`. */
+  async has(path: string): Promise<boolean> {
     try {
-      await this.#call('GET', '/resources/Mesh/default');
+      await this.#call('GET', `/resources/${path}`);
       return true;
     } catch (error) {
       if (error instanceof ApiAnswerError && error.status === 404) return false;

@@ -46,7 +46,7 @@ export async function freeNetwork(topology: Topology): Promise<string> {
 
 async function allFree(topology: Topology, place: Place): Promise<boolean> {
   try {
-    for (const workload of topology.workloads) {
+    for (const workload of [...topology.workloads, ...(topology.partner?.workloads ?? [])]) {
       if (!(await isFree(addressOf(topology, workload, place), workload.port ?? 0))) return false;
     }
   } catch (error) {

@@ -9,12 +9,16 @@ import { LONGEST_SOCKET_NAME } from '../shop/place.ts';
 /** sun_path holds 108 bytes with the closing zero on Linux, 104 on macOS. */
 const MAX_SOCKET_PATH = 103;
 
-/** Where a demo keeps what: all below one folder, but for what cannot be there. */
-export interface State {
-  readonly dir: string;
-  readonly logs: string;
+/** What the parts of one trust domain keep. */
+export interface Folders {
   readonly operator: string;
   readonly proxies: string;
+}
+
+/** Where a demo keeps what: all below one folder, but for what cannot be there. */
+export interface State extends Folders {
+  readonly dir: string;
+  readonly logs: string;
   /** Home of the PostgreSQL server. */
   readonly pg: string;
   /** Folder of the Unix sockets. */
@@ -29,6 +33,8 @@ export interface DemoRecord {
   readonly password: string;
   readonly pid: number;
   readonly network: string;
+  /** The trust domain that the shop federates with, and its operator, which takes the same sign-in. */
+  readonly partner: { readonly trustDomain: string; readonly apiUrl: string } | null;
   readonly ports: Readonly<Record<string, number>>;
   readonly proxies: readonly { readonly name: string; readonly role: string; readonly adminUrl: string }[];
   /** Number of each process now; null while it is being restarted. */
@@ -36,7 +42,7 @@ export interface DemoRecord {
 }
 
 /** Everything that a demo ever makes in its folder: what `reset` deletes, and nothing else. */
-const OURS = ['pg', 'operator', 'proxies', 'run', 'logs', 'demo.json', 'credentials.json', 'location.json', 'supervisor.json', 'cli-token.json'];
+const OURS = ['pg', 'operator', 'proxies', 'partner', 'run', 'logs', 'demo.json', 'credentials.json', 'location.json', 'supervisor.json', 'cli-token.json'];
 
 /** Makes the folders of a demo. Private ones are 0700; the root lets PostgreSQL's account pass through. */
 export function prepareState(folder: string): State {
@@ -47,6 +53,18 @@ export function prepareState(folder: string): State {
   for (const made of [state.logs, state.operator, state.proxies]) mkdirSync(made, { recursive: true, mode: 0o700 });
   privateFolder(state.run);
   return state;
+}
+
+/** Makes the folders of the partner: from then on the demo has one, until a reset. */
+export function partnerFolders({ dir }: State): Folders {
+  const folders = { operator: join(dir, 'partner/operator'), proxies: join(dir, 'partner/proxies') };
+  for (const made of Object.values(folders)) mkdirSync(made, { recursive: true, mode: 0o700 });
+  return folders;
+}
+
+/** True when this demo ran with a partner before: the shop still counts on it. */
+export function hasPartner({ dir }: State): boolean {
+  return existsSync(join(dir, 'partner'));
 }
 
 function locate(dir: string): { pg: string; run: string } {

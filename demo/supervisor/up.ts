@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Demo } from './demo.ts';
 import { makePlan } from './plan.ts';
 import { ROOT } from './specs.ts';
-import { claim, prepareState, readRecord, type State, unclaim } from './state.ts';
+import { claim, type DemoRecord, hasPartner, prepareState, readRecord, type State, unclaim } from './state.ts';
 
 type Message = { readonly line: string } | { readonly ready: true } | { readonly failed: string };
 
@@ -18,9 +18,10 @@ function stamped(text: string): string {
  * Runs the demo in this process until it is told to end. Started by {@link upDetached} it reports to its parent while
  * that listens; else to the terminal.
  *
+ * @param wantsPartner with a second trust domain; a demo that had one keeps it
  * @returns the exit code
  */
-export async function upHere(state: State): Promise<number> {
+export async function upHere(state: State, wantsPartner: boolean): Promise<number> {
   const parent = process.send !== undefined;
   const say = (line: string): void => {
     // In the background our own output is a log, and no log may hold the password.
@@ -31,7 +32,7 @@ export async function upHere(state: State): Promise<number> {
   const stopped = endOfDemo();
   let demo: Demo | null = null;
   try {
-    demo = new Demo(await makePlan(state, (text) => say(stamped(text))), (text) => say(stamped(text)));
+    demo = new Demo(await makePlan(state, wantsPartner || hasPartner(state), (text) => say(stamped(text))), (text) => say(stamped(text)));
     // The loser of this race is the start, which then fails by itself when what it started is stopped.
     const starting = demo.up();
     starting.catch(() => undefined);
@@ -88,16 +89,23 @@ Try
       ./bin/sallyport demo attack deny-burst      (or lateral-move, plaintext)
   evidence for an auditor:
       ./bin/sallyport evidence export --window 15m -O evidence.zip
-
+${partnerLines(record)}
 ${detached ? 'End it with npm run demo:stop' : 'Ctrl-C ends it'}; npm run demo:reset also deletes its data. Logs: ${state.logs}
 `;
 }
 
+function partnerLines({ partner }: DemoRecord): string {
+  if (partner === null) return '';
+  return `  the trust domain next door, ${partner.trustDomain}: who of it may call, and whom the payments refuse
+      ./bin/sallyport graph --server ${partner.apiUrl}      (the same sign-in)
+`;
+}
+
 /** Starts the demo as a process of its own and returns when it is ready, or with its error. */
-export async function upDetached(dir: string): Promise<number> {
+export async function upDetached(dir: string, wantsPartner: boolean): Promise<number> {
   const state = prepareState(dir);
   const log = openSync(join(state.logs, 'supervisor.log'), 'a', 0o600);
-  const child = spawn(process.execPath, [join(ROOT, 'demo/main.ts'), 'up', '--state', dir], {
+  const child = spawn(process.execPath, [join(ROOT, 'demo/main.ts'), 'up', '--state', dir, ...(wantsPartner ? ['--federated'] : [])], {
     cwd: ROOT,
     detached: true,
     stdio: ['ignore', log, log, 'ipc'],

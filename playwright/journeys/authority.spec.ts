@@ -41,7 +41,7 @@ test('the inventory shows each SVID with its chain, its age and its next rotatio
 test('every CA certificate and bundle entry is listed with its state, expiry and fingerprint', async ({ page, signed }) => {
   expect(signed.csrfToken).not.toBe('');
   await open(page, AUTHORITY, 'Identities');
-  const { certificates } = await ask(page.request, '/ca', caView);
+  const { certificates, foreign } = await ask(page.request, '/ca', caView);
   const table = page.getByRole('table', { name: 'CA certificates and bundle entries' });
   await expect(table.getByRole('row')).toHaveCount(1 + certificates.length);
   for (const { subject, state, fingerprint } of certificates) {
@@ -49,6 +49,10 @@ test('every CA certificate and bundle entry is listed with its state, expiry and
     await expect(row.getByTitle(subject)).toBeVisible();
     await expect(row).toContainText(state);
   }
+  // A demo with a partner has two of its entries at least; one without says so.
+  if (foreign.length === 0) await expect(page.getByText('No bundle of another trust domain is held')).toBeVisible();
+  const others = page.getByRole('table', { name: 'Entries of the bundles of other trust domains' });
+  for (const { trustDomain, subject, fingerprint } of foreign) await expect(others.getByRole('row').filter({ hasText: fingerprint ?? subject })).toContainText(trustDomain);
 });
 
 test('a root is rotated by keyboard: published, acknowledged by every proxy, activated; force asks for the name', async ({ page, signed }) => {

@@ -14,7 +14,7 @@ const good = {
 };
 
 it('reads the environment with its defaults, ignoring variables it does not know', () => {
-  expect(readConfiguration({ ...good, SALLYPORT_OTHER: 'x' })).toMatchObject({ proxy: 'node-a', role: 'node', joinTokenFile: null, tokenFile: null, adminPort: 0, reportInterval: 2000, logLevel: 'info' });
+  expect(readConfiguration({ ...good, SALLYPORT_OTHER: 'x' })).toMatchObject({ proxy: 'node-a', role: 'node', joinTokenFile: null, tokenFile: null, adminPort: 0, reportInterval: 2000, connectionAge: 3_600_000, logLevel: 'info' });
 });
 
 it('reads where it serves the Workload API, and where it asks another', () => {
@@ -40,6 +40,12 @@ it.each([
 ])('refuses %s=%s and never repeats a secret', (name, value, message) => {
   expect(() => readConfiguration({ ...good, [name]: value })).toThrow(`${name}: ${message}`);
   expect(() => readConfiguration({ ...good, [name]: value })).not.toThrow(/sesame/);
+});
+
+it('takes the age of connections within bounds', () => {
+  expect(readConfiguration({ ...good, SALLYPORT_MAX_CONNECTION_AGE: '90s' }).connectionAge).toBe(90_000);
+  for (const wrong of ['59s', '25h']) expect(() => readConfiguration({ ...good, SALLYPORT_MAX_CONNECTION_AGE: wrong })).toThrow('SALLYPORT_MAX_CONNECTION_AGE: must be 1m to 24h');
+  expect(() => readConfiguration({ ...good, SALLYPORT_MAX_CONNECTION_AGE: 'never' })).toThrow('SALLYPORT_MAX_CONNECTION_AGE: ');
 });
 
 it('takes the name of a pod, and its token or a join token, but not both', () => {

@@ -20,6 +20,8 @@ export interface ProxyConfig {
   /** Null when no kubelet probes this pod. */
   readonly probes: ProbeSettings | null;
   readonly reportInterval: number;
+  /** How long a connection may live, as peers are verified only at its beginning. */
+  readonly connectionAge: number;
   /** Path of the socket at which applications find the Workload API; null: it is not served. */
   readonly workloadApi: string | null;
   /** Path of the socket of another Workload API, from which workloads get their SVIDs when the Mesh says so; null: the path that the Mesh names. */
@@ -66,6 +68,9 @@ const otlpUrl = z
   .transform((text) => new URL(text))
   .refine((url) => url.username === '' && url.password === '' && url.search === '' && url.hash === '', 'must have no name, password, query or fragment; put secrets into SALLYPORT_OTLP_HEADERS_FILE');
 
+/** Text that is no duration is refused as such already. */
+const inMinutes = (text: string, least: number, most: number) => !duration.safeParse(text).success || (durationMs(text) >= least * 60_000 && durationMs(text) <= most * 60_000);
+
 const environment = z.object({
   SALLYPORT_PROXY: proxyName,
   SALLYPORT_ROLE: z.enum(['node', 'sidecar']),
@@ -83,6 +88,7 @@ const environment = z.object({
   SALLYPORT_PROBE_HOST: z.union([z.ipv4(), z.ipv6()], 'must be an IP address').default('127.0.0.1'),
   SALLYPORT_PROBES: probesText.default({}),
   SALLYPORT_REPORT_INTERVAL: duration.default('2s'),
+  SALLYPORT_MAX_CONNECTION_AGE: duration.default('1h').refine((text) => inMinutes(text, 1, 24 * 60), 'must be 1m to 24h'),
   SALLYPORT_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   SALLYPORT_ACCESS_LOG: accessLog.default('off'),
   SALLYPORT_ACCESS_LOG_SAMPLE: share.default(1),
@@ -122,6 +128,7 @@ export function readConfiguration(env: Readonly<Record<string, string | undefine
     adminPort: e.SALLYPORT_ADMIN_PORT,
     probes: e.SALLYPORT_PROBE_PORT === undefined ? null : { port: e.SALLYPORT_PROBE_PORT, host: e.SALLYPORT_PROBE_HOST, declared: e.SALLYPORT_PROBES },
     reportInterval: Math.max(100, durationMs(e.SALLYPORT_REPORT_INTERVAL)),
+    connectionAge: durationMs(e.SALLYPORT_MAX_CONNECTION_AGE),
     workloadApi: e.SALLYPORT_WORKLOAD_API_LISTEN ?? null,
     workloadApiSocket: e.SPIFFE_ENDPOINT_SOCKET ?? null,
     logLevel: e.SALLYPORT_LOG_LEVEL,

@@ -18,6 +18,7 @@ if (stateDirectory !== '' && existsSync(stateDirectory)) enableCompileCache(join
 
 const { readConfiguration } = await import('./config.ts');
 const { Proxy } = await import('./proxy.ts');
+const { limitConnectionAge } = await import('./listener/retirement.ts');
 const { createLog } = await import('./telemetry/log.ts');
 
 /** Runs until SIGTERM or SIGINT. @throws Error that names what keeps the proxy from starting */
@@ -32,6 +33,7 @@ async function run(): Promise<void> {
   process.on('unhandledRejection', (error) => fail('unhandled rejection: a defect', error));
   process.on('uncaughtException', (error) => fail('uncaught exception: a defect', error));
 
+  limitConnectionAge(config.connectionAge);
   const proxy = new Proxy(config, log);
   let stopping = false;
   const stop = () => {

@@ -67,7 +67,7 @@ export class TestMesh {
     const { joinUrl, streamUrl } = this.operator;
     const telemetry = { accessLog: 'off', accessLogSample: 1, otlp: null, traceSample: 0, ...this.telemetry } as const;
     const workloadApi = join(this.directory, `${name}.workload-api`);
-    return { proxy: name, role: 'node', trustDomain: TRUST_DOMAIN, joinUrl, streamUrl, joinTokenFile, tokenFile: null, bootstrapBundleFile, stateDir, adminPort: 0, probes: null, reportInterval: 100, workloadApi, workloadApiSocket: this.workloadApiSocket, logLevel: 'debug', telemetry };
+    return { proxy: name, role: 'node', trustDomain: TRUST_DOMAIN, joinUrl, streamUrl, joinTokenFile, tokenFile: null, bootstrapBundleFile, stateDir, adminPort: 0, probes: null, reportInterval: 100, connectionAge: 3_600_000, workloadApi, workloadApiSocket: this.workloadApiSocket, logLevel: 'debug', telemetry };
   }
 
   /** Starts a proxy; its token is made unless the state directory knows it already. */

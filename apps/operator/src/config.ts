@@ -22,6 +22,7 @@ const environment = z.object({
   SALLYPORT_ADMIN_USERNAME: z.string().min(1).max(64).default('admin'),
   SALLYPORT_ADMIN_PASSWORD: z.string().min(12, 'must have at least 12 characters').max(256),
   SALLYPORT_RETENTION_DAYS: z.coerce.number().int().min(1).max(3650).default(365),
+  KUBERNETES_SERVICE_HOST: z.string().optional(),
   SALLYPORT_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   SALLYPORT_STORE: z.enum(['postgres', 'kubernetes']).default('postgres'),
   KUBECONFIG: z.string().min(1).optional(),
@@ -58,6 +59,8 @@ export interface Config {
   readonly admin: { readonly username: string; readonly password: string };
   readonly retentionDays: number;
   readonly logLevel: string;
+  /** The cluster whose cert-manager may sign for us: by a kubeconfig file, or (null) by the service account of our pod. */
+  readonly cluster: { readonly kubeconfig: string | null } | null;
   /** Null: PostgreSQL is the store. Otherwise CRDs are, and PostgreSQL keeps history only. */
   readonly kubernetes: KubernetesConfig | null;
 }
@@ -85,6 +88,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     admin: { username: e.SALLYPORT_ADMIN_USERNAME, password: e.SALLYPORT_ADMIN_PASSWORD },
     retentionDays: e.SALLYPORT_RETENTION_DAYS,
     logLevel: e.SALLYPORT_LOG_LEVEL,
+    cluster: e.KUBECONFIG === undefined && e.KUBERNETES_SERVICE_HOST === undefined ? null : { kubeconfig: e.KUBECONFIG ?? null },
     kubernetes: kubernetesOf(e),
   });
 }

@@ -16,11 +16,15 @@ import { StatusController } from './controllers/status.ts';
 import { StrictStepper } from './controllers/strict-step.ts';
 import { FederationController, type FederationOptions } from './federation/controller.ts';
 import { appendAudit, auditChain } from './history/audit.ts';
+import { allOf } from './history/chain.ts';
 import { CertificateLedger, certificateChain } from './history/certificates.ts';
 import { pruneTelemetry } from './history/flows.ts';
+import { JwtLedger, jwtChain } from './history/jwt-issuances.ts';
 import { laggingProxies } from './history/proxies.ts';
 import { becomeLeader, type Leadership } from './kubernetes/leadership.ts';
 import { JwksController } from './jwks/controller.ts';
+import type { KubeClient } from './kubernetes/client.ts';
+import { connectCluster } from './kubernetes/connect.ts';
 import { openInjection } from './kubernetes/injection/start.ts';
 import { meshOf } from './observe/mesh-state.ts';
 import type { StrictSources } from './observe/views/strict.ts';
@@ -29,14 +33,14 @@ import { PushHub } from './push/hub.ts';
 import type { World } from './push/snapshot.ts';
 import type { ResourceCache } from './store/cache.ts';
 import { type OpenStore, openStore } from './store/open.ts';
-import type { SpiffeBundle } from '@sallyport/shared/pki';
+import { refreshHint, type SpiffeBundle } from '@sallyport/shared/pki';
 import { durationMs, type Workload } from '@sallyport/shared/resources';
 import { repeat } from './schedule.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
-/** identity-pki.md §5: how often others ask for our bundle. */
-const REFRESH_HINT_S = 300;
+/** The first SVID of the operator comes before the Mesh, which may want short lives. */
+const BEFORE_MESH = HOUR / 6;
 
 function message(error: unknown): string {
   return error instanceof Error ? error.message : 'unknown';
@@ -72,8 +76,10 @@ async function startFetching({ trustDomain }: Config, common: Omit<FederationOpt
 }
 
 /** Our bundle for other trust domains. Both numbers only grow, and one of them does with every change. */
-function ownBundle(authority: Authority, jwt: JwtIssuer): SpiffeBundle {
-  return { roots: authority.roots(), jwtKeys: jwt.keys, sequence: authority.document.sequence + jwt.sequence, refreshHint: REFRESH_HINT_S };
+function ownBundle(authority: Authority, jwt: JwtIssuer, { policy }: CaController): SpiffeBundle {
+  // The hint by which a root waits for them before it signs.
+  const hint = Math.max(1, Math.floor(refreshHint(policy) / 1000));
+  return { roots: authority.roots(), jwtKeys: jwt.keys, sequence: authority.document.sequence + jwt.sequence, refreshHint: hint };
 }
 
 function servingProxies(cache: ResourceCache): string[] {
@@ -122,6 +128,10 @@ function followChanges({ cache, hub, keys, authority, status, events }: { cache:
   status.changed();
 }
 
+function clusterOf({ cluster }: Config): (() => KubeClient) | null {
+  return cluster && (() => connectCluster(cluster.kubeconfig));
+}
+
 /** The CA with its first root, its succession, and what issues from it. */
 async function openCa({ config, ca, files, opened: { database, cache, pods }, log }: { config: Config; ca: CaStore; files: KeyFiles; opened: OpenStore; log: Logger }) {
   const now = Date.now;
@@ -132,15 +142,17 @@ async function openCa({ config, ca, files, opened: { database, cache, pods }, lo
     return database.$transaction((transaction) => appendAudit(transaction, event, now()));
   };
   const lagging = (sequence: number) => laggingProxies(database, sequence, now());
-  const controller = new CaController({ store: ca, mesh, lagging, federated: () => config.bundleEndpoint !== null, record, now, log });
+  const controller = new CaController({ store: ca, mesh, lagging, federated: () => config.bundleEndpoint !== null, cluster: clusterOf(config), record, now, log });
   await controller.tick();
   const ledger = new CertificateLedger(database);
   await ledger.chainEarlier();
   const authority = new Authority({ store: ca, now });
   const jwt = await JwtIssuer.open(files, now);
   const lifetime = () => durationMs(mesh().certificates.leafLifetime);
+  // A root stays for as long as anything below it is valid, and our own SVID is renewed at no cost. An hour leaves room for clocks that differ.
+  const ownLifetime = () => (cache.all('Mesh').length === 0 ? BEFORE_MESH : Math.min(HOUR, lifetime()));
   const workload = (namespace: string, name: string) => findWorkload(cache, namespace, name);
-  const issuance = new Issuance({ authority, database, ledger, workload, trustDomain, lifetime, withheld: () => controller.withheld, jwt, pods, now });
+  const issuance = new Issuance({ authority, database, ledger, workload, trustDomain, lifetime, ownLifetime, withheld: () => controller.withheld, jwt, jwtLedger: new JwtLedger(database), pods, now });
   return { authority, controller, issuance, jwt };
 }
 
@@ -160,8 +172,8 @@ async function run(config: Config, { leading, advertise }: Leadership, ready: ()
   const status = new StatusController({ cache, store, hub, trustDomain: config.trustDomain, keys: (source) => jwks.state(source), ca: () => controller.condition, federation: (object) => federation.state(object), now, log });
   followChanges({ cache, hub, keys: [jwks, jwt, federation], authority, status, events });
   const acks = new BundleAcks(hub, database);
-  const ports = await startProxyPorts({ config, authority, issuance, hub, database, bundle: () => (controller.withheld === null ? ownBundle(authority, jwt) : null), now, onReport: () => events.publish('telemetry'), log });
-  const api = createApi({ ...sources, store, authority, ca: controller, issuance, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: certificateChain(database), evidenceKey: openEvidenceKey(files), ready });
+  const ports = await startProxyPorts({ config, authority, issuance, hub, database, bundle: () => (controller.withheld === null ? ownBundle(authority, jwt, controller) : null), now, onReport: () => events.publish('telemetry'), log });
+  const api = createApi({ ...sources, store, authority, ca: controller, issuance, federation, hub, stepper, events, log, auditChain: auditChain(database), certificateChain: allOf(certificateChain(database), jwtChain(database)), evidenceKey: openEvidenceKey(files), ready });
   const http = await listenApi(api, config.host, config.ports.api);
   const jobs = startJobs({ sources, stepper, jwks, federation, rotate: () => acks.keep().then(() => controller.tick()).then(() => jwt.tick()), events, config, log });
   advertise({ api: http.port, join: ports.joinPort, stream: ports.streamPort, bundle: ports.bundlePort });

@@ -1,9 +1,9 @@
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import type { z } from 'zod';
 import type { Credentials } from '../identity/credentials.ts';
+import { connectionAge } from '../listener/retirement.ts';
 import { connectOperator, postJson } from './operator-session.ts';
 
-const MAX_AGE_MS = 3_600_000;
 
 /** The one mutual-TLS connection to the operator's stream port, opened when first needed and again after a loss. */
 export class OperatorLink {
@@ -68,7 +68,7 @@ export class OperatorLink {
     if (!context || !svid) throw new Error('this proxy has no SVID yet');
     const session = await connectOperator(this.#url, context, this.#trustDomain);
     // An established connection is never authenticated again, so its age is bounded: by an hour and by its own SVID.
-    const age = Math.min(MAX_AGE_MS * (0.9 + Math.random() * 0.2), Math.max(1000, svid.notAfter - Date.now()));
+    const age = Math.min(connectionAge(), Math.max(1000, svid.notAfter - Date.now()));
     const timer = setTimeout(() => session.destroy(), age);
     timer.unref();
     session.once('close', () => clearTimeout(timer));

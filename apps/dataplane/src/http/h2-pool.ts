@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Link } from '../link/link.ts';
+import { retirement } from '../listener/retirement.ts';
 import type { Place } from '../traffic/breaker.ts';
 import type { Field, MessageHead, Stream } from '../wire/index.ts';
 import { type ConnectionGate, type GatedPool, OverloadError } from './connection-gate.ts';
@@ -11,8 +12,6 @@ import { OutgoingCall } from './h2-outgoing.ts';
 const MAX_CONNECTIONS = 32;
 /** Calls that wait for one of them. More than these would wait in vain. */
 const MAX_WAITING = 4_096;
-/** Peers are authenticated once, so the age of a connection is bounded (with jitter). */
-const MAX_AGE_MS = 3_600_000;
 
 /** Calls by HTTP/2 with prior knowledge, RFC 9113 §3.3: one connection, and more only when its streams are used up. */
 export class H2Pool implements UpstreamPool, GatedPool {
@@ -178,7 +177,7 @@ class H2Client implements CarrierUser<OutgoingCall> {
   readonly carrier: Carrier<OutgoingCall>;
   ready = false;
   readonly #user: ClientUser;
-  readonly #retireAt = Date.now() + MAX_AGE_MS * (0.9 + Math.random() * 0.2);
+  readonly #retireAt = retirement();
   readonly #place: Place | null;
   #reason = 'the connection closed';
 

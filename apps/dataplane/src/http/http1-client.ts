@@ -1,4 +1,5 @@
 import type { Link, LinkUser } from '../link/link.ts';
+import { connectionAge } from '../listener/retirement.ts';
 import { BODY, type Fields, type ResponseHead, ResponseReader } from '../wire/index.ts';
 import type { SwitchedUpstream } from './exchange.ts';
 import { Http1Response, Http1Trailers } from './http1-message.ts';
@@ -12,8 +13,6 @@ const IDLE_S = 30;
 const AHEAD_S = 2;
 /** Without a byte for this long the upstream counts as gone. */
 const ANSWER_S = 300;
-/** Peers are authenticated once, so the age of a connection is bounded (with jitter). */
-const MAX_AGE_S = 3_600;
 
 /** What a connection tells the pool that made it. */
 export interface ClientUser {
@@ -32,7 +31,7 @@ export class Http1Client implements LinkUser, OutgoingCarrier, Ticking {
   readonly #link: Link;
   readonly #user: ClientUser;
   readonly #reader: ResponseReader;
-  readonly #maxAge = MAX_AGE_S * (0.9 + Math.random() * 0.2);
+  readonly #maxAge = connectionAge() / 1000;
   #call: Http1Outgoing | null = null;
   #persistent = true;
   #untilClose = false;

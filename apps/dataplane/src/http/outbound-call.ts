@@ -3,6 +3,7 @@ import { normalizePath } from '@sallyport/shared/policy';
 import type { Link } from '../link/link.ts';
 import { DialError } from '../listener/dial.ts';
 import { outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
+import { retirement } from '../listener/retirement.ts';
 import type { OpenCalls } from '../tcp/open-calls.ts';
 import type { FlowAmounts, FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
@@ -29,7 +30,6 @@ import { requestEdits, withTimeLeft } from './request-edits.ts';
 import { RESERVED } from './reserved.ts';
 import { type Endpoint, type HttpVersion, versionTo } from './route.ts';
 
-const MAX_AGE_MS = 3_600_000;
 const ONE = { count: 1, bytesReceived: 0, bytesSent: 0 };
 
 /** A workload outside the mesh has no say about verdicts; a proxy of the mesh has. */
@@ -206,7 +206,7 @@ export class OutboundCall implements ForwardUser {
       upstream.ended();
       this.#done();
     };
-    switched.join(client, upstream.link, { facts, retireAt: Date.now() + MAX_AGE_MS, allowed: () => Promise.resolve(true), ended });
+    switched.join(client, upstream.link, { facts, retireAt: retirement(), allowed: () => Promise.resolve(true), ended });
   }
 
   #record(facts: FlowFacts, amounts: FlowAmounts, status: number): void {

@@ -6,6 +6,7 @@ import type { Link } from '../link/link.ts';
 import { DialError } from '../listener/dial.ts';
 import { dialEndpoint } from '../listener/dial-endpoint.ts';
 import { type AskMeant, type Meant, type OutboundHandler, outboundFacts, type OutboundTarget } from '../listener/outbound-port.ts';
+import { retirement } from '../listener/retirement.ts';
 import type { ConnectionSpan } from '../telemetry/connection-span.ts';
 import type { FlowFacts } from '../telemetry/flow-counter.ts';
 import type { Recorder } from '../telemetry/recorder.ts';
@@ -14,7 +15,6 @@ import { TrafficPlans } from '../traffic/plans.ts';
 import { OpenCalls } from './open-calls.ts';
 
 const ONE = { count: 1, bytesReceived: 0, bytesSent: 0 };
-const MAX_AGE_MS = 3_600_000;
 
 /** A connection to an endpoint, or why there is none. */
 type Reached = { readonly link: Link; readonly endpoint: Endpoint } | { readonly link: null; readonly endpoint: Endpoint | null; readonly reason: FlowReason; readonly message: string };
@@ -89,7 +89,7 @@ export class OutboundTcp implements OutboundHandler {
     const reached = await this.#reach(call, credentials);
     const { link, endpoint } = reached;
     if (link !== null && !client.destroyed) {
-      const retireAt = Date.now() + MAX_AGE_MS * (0.9 + Math.random() * 0.2);
+      const retireAt = retirement();
       this.#recorder.record({ facts: facts(endpoint), amounts: ONE, ...span.begun });
       return this.#open.join(client, link, { facts: facts(endpoint), retireAt, allowed: () => Promise.resolve(true), ended, ...span.endsAt(endpoint.address) });
     }

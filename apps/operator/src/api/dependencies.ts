@@ -4,6 +4,7 @@ import type { Authority } from '../ca/authority.ts';
 import type { StrictStepper } from '../controllers/strict-step.ts';
 import type { CaController } from '../ca/controller.ts';
 import type { Issuance } from '../ca/issuance.ts';
+import type { FederationController } from '../federation/controller.ts';
 import type { StrictSources } from '../observe/views/strict.ts';
 import type { PushHub } from '../push/hub.ts';
 import type { ResourceStore } from '../store/ports.ts';
@@ -22,6 +23,7 @@ export interface ApiDependencies extends StrictSources {
   readonly stepper: StrictStepper;
   readonly ca: CaController;
   readonly issuance: Issuance;
+  readonly federation: FederationController;
   readonly auditChain: Chain;
   readonly certificateChain: Chain;
   readonly evidenceKey: KeyObject;

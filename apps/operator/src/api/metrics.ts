@@ -1,6 +1,8 @@
 import { Counter, Gauge, Registry } from 'prom-client';
+import { REFUSALS } from '../ca/refusals.ts';
 import { caCertificates, laggards } from '../observe/views/ca.ts';
 import { certificateItems, pastHalfRotationInterval } from '../observe/views/certificates.ts';
+import { foreignEntries } from '../observe/views/foreign-bundles.ts';
 import { proxiesView } from '../observe/views/overview.ts';
 import { openSignals } from '../history/signals.ts';
 import type { ApiDependencies } from './dependencies.ts';
@@ -31,6 +33,18 @@ export async function metricsText(dependencies: ApiDependencies): Promise<string
 
 type MakeGauge = (name: string, help: string, labelNames?: string[]) => Gauge;
 
+/** What we trust of other trust domains. A domain without a bundle has no series. */
+function foreignMetrics({ federation, now }: ApiDependencies, gauge: MakeGauge): void {
+  const ends = gauge('sallyport_foreign_bundle_not_after_seconds', 'End of validity of a root of another trust domain, seconds since the epoch', ['trust_domain', 'fingerprint']);
+  const keys = gauge('sallyport_foreign_bundle_jwt_keys', 'Keys for JWT-SVIDs in the bundle of another trust domain', ['trust_domain']);
+  const usable = gauge('sallyport_foreign_bundle_roots_valid', 'Roots of another trust domain that are valid now; without one all its calls are refused', ['trust_domain']);
+  for (const { trustDomain, use, fingerprint, notAfter, lifetimeUsed } of foreignEntries(federation.bundles, now())) {
+    keys.inc({ trust_domain: trustDomain }, use === 'jwt-svid' ? 1 : 0);
+    usable.inc({ trust_domain: trustDomain }, lifetimeUsed !== null && lifetimeUsed < 1 ? 1 : 0);
+    if (notAfter !== null && fingerprint !== null) ends.set({ trust_domain: trustDomain, fingerprint }, Date.parse(notAfter) / 1000);
+  }
+}
+
 /** Every certificate that signs and every entry of the bundle, what was issued and refused, and who lags behind the bundle. */
 async function caMetrics(dependencies: ApiDependencies, registry: Registry, gauge: MakeGauge): Promise<void> {
   const { authority, ca, issuance, now } = dependencies;
@@ -42,6 +56,7 @@ async function caMetrics(dependencies: ApiDependencies, registry: Registry, gaug
     ends.set(set, Date.parse(entry.notAfter) / 1000);
     used.set(set, entry.lifetimeUsed);
   }
+  foreignMetrics(dependencies, gauge);
   gauge('sallyport_ca_anchored', '1 when the CA stands under the parent that the Mesh asks for').set(ca.condition.status === 'True' ? 1 : 0);
   gauge('sallyport_bundle_sequence', 'Sequence number of the trust bundle').set(authority.document.sequence);
   const lag = gauge('sallyport_bundle_ack_lag_seconds', 'Since when a root is published that a live proxy has not acknowledged; no value for proxies that have them all', ['proxy']);
@@ -54,5 +69,6 @@ async function caMetrics(dependencies: ApiDependencies, registry: Registry, gaug
     for (const [value, count] of counts) made.inc({ [label]: value }, count);
   };
   counter('sallyport_svids_issued_total', 'SVIDs issued since the start, by what was attested', 'attestation', issuance.counts.issued);
-  counter('sallyport_svids_refused_total', 'Requests for an SVID that were refused since the start, by reason', 'reason', issuance.counts.refused);
+  // From the first scrape on: an increase from nothing to one is none to Prometheus.
+  counter('sallyport_svids_refused_total', 'Requests for an SVID that were refused since the start, by reason', 'reason', new Map([...REFUSALS.map((reason) => [reason, 0] as const), ...issuance.counts.refused]));
 }

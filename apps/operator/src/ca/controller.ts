@@ -2,6 +2,7 @@ import { activeEntry, type Parent, PARENTS, type RotationPolicy } from '@sallypo
 import { durationMs, type Mesh } from '@sallyport/shared/resources';
 import type { Logger } from 'pino';
 import type { CaStore } from './ca-store.ts';
+import type { Cluster } from './parents/cert-manager.ts';
 import { openParent } from './parents/open.ts';
 import type { ParentCa } from './parents/parent.ts';
 import { Rotation, type TakenStep } from './rotation.ts';
@@ -21,6 +22,8 @@ export interface CaControllerOptions {
   readonly federated: () => boolean;
   /** Writes what the controller did by itself into the audit log. */
   readonly record: (steps: readonly TakenStep[]) => Promise<void>;
+  /** The way to the API server, for cert-manager; null outside of a cluster. */
+  readonly cluster: Cluster | null;
   readonly now: () => number;
   readonly log: Logger;
 }
@@ -91,7 +94,7 @@ export class CaController {
   get condition(): CaCondition {
     const { wanted } = this;
     if (wanted === 'spire') return { status: 'True', reason: 'External', message: this.withheld ?? '' };
-    if (wanted === 'certManager') return { status: 'False', reason: 'NotSupported', message: 'cert-manager is reached from the Kubernetes operator only; the present CA goes on' };
+    if (wanted === 'certManager' && this.#options.cluster === null) return { status: 'False', reason: 'NotSupported', message: 'cert-manager is reached by the API server of a cluster, and this operator knows none (KUBECONFIG); the present CA goes on' };
     if (this.#failure) return { status: 'False', reason: 'ParentRefused', message: `${this.#failure}; the present CA goes on` };
     const root = activeEntry(this.#options.store.document, 'root');
     if (root?.parent !== wanted) return { status: 'False', reason: 'Rotating', message: `the root of ${wanted} is on its way; see: sallyport ca status` };
@@ -108,7 +111,7 @@ export class CaController {
     const key = JSON.stringify(ca);
     if (key !== this.#parent.key) {
       this.#parent.adapter?.close();
-      this.#parent = { key, adapter: openParent(ca, this.#options.store.document.trustDomain) };
+      this.#parent = { key, adapter: openParent(ca, this.#options.store.document.trustDomain, this.#options.cluster) };
     }
     return this.#parent.adapter;
   }

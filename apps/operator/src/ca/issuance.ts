@@ -5,6 +5,7 @@ import type { attestRequest, joinRequest, jwtRequest, jwtResponse, reattestReque
 import type { Workload } from '@sallyport/shared/resources';
 import type { z } from 'zod';
 import type { CertificateLedger } from '../history/certificates.ts';
+import type { JwtLedger } from '../history/jwt-issuances.ts';
 import { enrolPod, enrolProxy, redeemJoinToken } from '../history/proxies.ts';
 import type { Database } from '../store/postgres/client.ts';
 import type { PodAttestor, PodEvidence } from './attestation.ts';
@@ -57,6 +58,11 @@ export class Issuance {
   /** How many SVIDs were issued by attestation, and refused by reason, since the start. */
   get counts(): { readonly issued: ReadonlyMap<string, number>; readonly refused: ReadonlyMap<string, number> } {
     return { issued: this.#issued, refused: this.#refused };
+  }
+
+  /** The keys by which JWT-SVIDs are known, oldest first. */
+  get jwtKeys(): string[] {
+    return this.#options.jwt.keys.map(({ kid }) => kid);
   }
 
   join(request: z.infer<typeof joinRequest>): Promise<SvidAnswer> {
@@ -143,7 +149,7 @@ export class Issuance {
   }
 
   /**
-   * A JWT-SVID for a workload that the proxy serves. These are short and many, and leave no row in the record.
+   * A JWT-SVID for a workload that the proxy serves. A row of the record stands for those of an hour.
    *
    * @throws AttestationError 403 when the proxy does not serve it
    */
@@ -155,7 +161,10 @@ export class Issuance {
     await this.#limits.jwt.admit();
     const id = this.#entitlement.identityOf(await this.#entitlement.enrolled(proxy), workload);
     this.#requireCa();
-    return this.#options.jwt.sign(id, audience);
+    const { token, expiresAt, kid } = this.#options.jwt.sign(id, audience);
+    // What cannot be recorded is not handed out.
+    await this.#options.jwtLedger.record({ spiffeId: id, audience, kid, proxy, workload, attestation: 'served-by-proxy', now: this.#now(), expiresAt });
+    return { token, expiresAt };
   }
 
   /** @throws BusyError when workloads get their identities elsewhere */
@@ -171,8 +180,8 @@ export class Issuance {
 
   /** Issues and records an SVID for what was attested. @throws IssuanceError when the CA cannot issue now */
   async issue(order: Order): Promise<IssuedSvid> {
-    const { authority, ledger, lifetime } = this.#options;
-    const svid = await authority.issueSvid(order.id, order.key, lifetime());
+    const { authority, ledger, lifetime, ownLifetime } = this.#options;
+    const svid = await authority.issueSvid(order.id, order.key, order.attestation === 'operator' ? ownLifetime() : lifetime());
     const spkiHash = createHash('sha256').update(order.key.export({ type: 'spki', format: 'der' })).digest('hex');
     await ledger.record({ svid, spkiHash, proxy: order.proxy, workload: order.workload, attestation: order.attestation, evidence: order.evidence ?? null, now: this.#now() });
     count(this.#issued, order.attestation);
@@ -199,10 +208,13 @@ interface IssuanceOptions {
   /** Asks about tokens of pods; null where there is no Kubernetes. */
   readonly pods: PodAttestor | null;
   readonly lifetime: () => number;
+  /** Of the operator's own SVID. */
+  readonly ownLifetime: () => number;
   /** Why workloads get no SVID from this CA by configuration; null when they do. */
   readonly withheld: () => string | null;
   /** Signs JWT-SVIDs. */
   readonly jwt: JwtIssuer;
+  readonly jwtLedger: JwtLedger;
   readonly now: () => number;
 }
 

@@ -62,13 +62,13 @@ export class JwtIssuer {
   }
 
   /** Signs for an identity that was attested. Times in ms since the epoch. */
-  sign(spiffeId: string, audience: readonly string[]): { token: string; expiresAt: number } {
+  sign(spiffeId: string, audience: readonly string[]): { token: string; expiresAt: number; kid: string } {
     const active = this.#document.keys.find(({ state }) => state === 'active');
     const keys = active && this.#files.readKey(fileOf(active));
     if (!active || !keys) throw new Error('there is no key for JWT-SVIDs; restore the operator’s state directory from a backup');
     const iat = Math.floor(this.#now() / 1000);
     const exp = iat + TOKEN_SECONDS;
-    return { token: signJwtSvid({ sub: spiffeId, aud: audience, iat, exp }, active.kid, keys.privateKey), expiresAt: exp * 1000 };
+    return { token: signJwtSvid({ sub: spiffeId, aud: audience, iat, exp }, active.kid, keys.privateKey), expiresAt: exp * 1000, kid: active.kid };
   }
 
   /** Prepares, activates and removes keys as their time comes. */

@@ -60,6 +60,8 @@ describe('the CA in a running operator', LONG, () => {
     expect(rootOf(await ca(), 'published')?.next).toEqual({ step: 'activate', at: null, waitsFor: ['node-1'] });
     const refused = await act('activate');
     expect([refused.status, (refused.body as ApiError).error.message]).toEqual([412, expect.stringContaining('not acknowledged by node-1')]);
+    // Neutral: whoever reads it has a button or an option.
+    expect((refused.body as ApiError).error.remedy).toMatch(/^[^-]*activated by force[^-]*$/);
     await proxy.acknowledge(bundle);
     const after = await until(ca, (view) => rootOf(view, 'old')?.id === before?.id);
     expect(rootOf(after, 'active')?.id).toBe(answer.ca.certificates.find(({ role, state }) => role === 'root' && state === 'published')?.id);
@@ -118,6 +120,8 @@ describe('the CA in a running operator', LONG, () => {
     const rotated = await run('rotate-root');
     expect([rotated.code, rotated.stderr]).toEqual([0, expect.stringMatching(/publish root shop\.test root \w{8}/)]);
     expect(rotated.stdout).toMatch(/root +published .*activate after .*node-2/);
+    const lagging = await run('activate');
+    expect([lagging.code, lagging.stderr]).toEqual([1, expect.stringMatching(/not acknowledged by .*node-2[\s\S]*activated with --force/)]);
     const forced = await run('activate', '--force');
     expect([forced.code, forced.stderr]).toEqual([0, expect.stringMatching(/cannot verify the others now: .*node-2/)]);
     rmSync(folder, { recursive: true });

@@ -2,7 +2,8 @@ import { IssuanceError } from './authority.ts';
 import { OverLimitError } from './issuance-limit.ts';
 
 /** Why a request got no SVID: the label of the metric. */
-type Refusal = 'bad-request' | 'not-attested' | 'not-entitled' | 'rate-limited' | 'ca-unavailable' | 'attestor-unavailable' | 'not-recorded';
+export const REFUSALS = ['bad-request', 'not-attested', 'not-entitled', 'rate-limited', 'ca-unavailable', 'attestor-unavailable', 'not-recorded'] as const;
+type Refusal = (typeof REFUSALS)[number];
 const STATUS_REASON = { 400: 'bad-request', 401: 'not-attested', 403: 'not-entitled', 404: 'not-attested' } as const;
 
 /** A refusal of an identity request. `status` is the HTTP status that carries it. */

@@ -97,15 +97,15 @@ export class Rotation {
   activate(force: boolean): Promise<{ steps: TakenStep[]; breaking: readonly string[] }> {
     return this.#alone(async () => {
       const root = successorRoot(this.#document);
-      if (!root) throw new RotationRefused('no root waits for activation', 'begin with: sallyport ca rotate-root');
+      if (!root) throw new RotationRefused('no root waits for activation', 'rotate the root first');
       const breaking = await this.#lagging(root);
       if (breaking.length > 0 && !force) {
-        throw new RotationRefused(`root ${root.subject} is not acknowledged by ${breaking.join(', ')}`, 'bring them back or wait; --force activates it all the same, and they cannot verify the others until they reconnect by hand');
+        throw new RotationRefused(`root ${root.subject} is not acknowledged by ${breaking.join(', ')}`, 'bring them back or wait; once it is activated by force, they cannot verify the others until they reconnect by hand');
       }
       const { now, policy, federated } = this.#sources;
       const seen = seenByPeersAt(root, policy(), federated());
       if (now() < seen && !force) {
-        throw new RotationRefused(`other trust domains may not have fetched root ${root.subject} yet`, `wait until ${new Date(seen).toISOString()}; with --force their calls fail until they have`);
+        throw new RotationRefused(`other trust domains may not have fetched root ${root.subject} yet`, `wait until ${new Date(seen).toISOString()}; once it is activated by force, their calls fail until they have`);
       }
       if (!waitingIssuer(this.#document, root)) await this.#take({ kind: 'prepare-issuer', root });
       const entry = this.#document.entries.find((item) => item.id === root.id) ?? root;

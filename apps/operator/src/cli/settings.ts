@@ -16,7 +16,7 @@ export interface Settings {
   readonly stateDir: string;
 }
 
-const demoFile = z.object({ consoleUrl: z.string(), apiUrl: z.string(), username: z.string(), password: z.string() });
+const demoFile = z.object({ consoleUrl: z.string(), apiUrl: z.string(), username: z.string(), password: z.string(), partner: z.object({ apiUrl: z.string() }).nullish() });
 type Demo = z.infer<typeof demoFile>;
 
 const NOWHERE = 'start the demo (sallyport demo), or give --server URL (or SALLYPORT_SERVER) with SALLYPORT_USERNAME and SALLYPORT_PASSWORD';
@@ -38,7 +38,7 @@ export function settingsFrom(env: NodeJS.ProcessEnv, flag: string | undefined): 
   const wanted = flag ?? env['SALLYPORT_SERVER'] ?? demo?.apiUrl;
   if (wanted === undefined) throw new CliFailure(EXIT.unreachable, 'no server is known: no demo runs in this clone', NOWHERE);
   const server = checkServer(wanted);
-  const own = demo && [demo.apiUrl, demo.consoleUrl].some((url) => URL.canParse(url) && new URL(url).origin === server);
+  const own = demo && [demo.apiUrl, demo.consoleUrl, demo.partner?.apiUrl ?? ''].some((url) => URL.canParse(url) && new URL(url).origin === server);
   const username = env['SALLYPORT_USERNAME'] ?? (own ? demo.username : undefined);
   const password = env['SALLYPORT_PASSWORD'] ?? (own ? demo.password : undefined);
   if (username === undefined || password === undefined) {

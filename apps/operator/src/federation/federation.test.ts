@@ -6,6 +6,8 @@ import http from 'node:http';
 import https from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { CaView, NamespaceDetail, OverviewView } from '@sallyport/shared/api';
+import { readSpiffeBundle } from '@sallyport/shared/pki';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../../../../tools/free-port.ts';
 import { spiffeTool } from '../../../../tools/spiffe/build.ts';
@@ -144,6 +146,30 @@ describe('two trust domains', () => {
     expect(await callUntil(200)).toBe(200);
     await bank.call('DELETE', '/resources/AuthorizationPolicy/money/callers');
     expect(await callUntil(200)).toBe(200);
+  });
+
+  it('show when each entry of the other’s bundle ends, in the view of the CA and as metrics', async () => {
+    const { foreign, jwtKeys } = (await shop.call('GET', '/ca')).body as CaView;
+    const bundle = readSpiffeBundle(await bundleOf(bank));
+    const root = new X509Certificate(bundle.roots[0] ?? '');
+    expect(foreign).toMatchObject([
+      { trustDomain: 'bank.test', use: 'x509-svid', fingerprint: root.fingerprint256, notAfter: root.validToDate.toISOString(), lifetimeUsed: expect.any(Number) as number },
+      { trustDomain: 'bank.test', use: 'jwt-svid', subject: bundle.jwtKeys[0]?.kid, notAfter: null },
+    ]);
+    expect(jwtKeys).toHaveLength(1);
+    const { token } = (await shop.call('POST', '/session?token=true', { username: 'admin', password: shop.password })).body as { token: string };
+    const text = await (await fetch(`${shop.apiUrl}/metrics`, { headers: { authorization: `Bearer ${token}` } })).text();
+    expect(text).toContain(`sallyport_foreign_bundle_not_after_seconds{trust_domain="bank.test",fingerprint="${root.fingerprint256}"} ${root.validToDate.getTime() / 1000}`);
+    expect(text).toContain('sallyport_foreign_bundle_roots_valid{trust_domain="bank.test"} 1');
+    expect(text).toContain('sallyport_foreign_bundle_jwt_keys{trust_domain="bank.test"} 1');
+  });
+
+  it('count what the other runs neither as theirs to protect nor as outside of the mesh', async () => {
+    const { counts } = (await shop.call('GET', '/overview')).body as OverviewView;
+    expect(counts).toMatchObject({ workloads: 1, meshed: 1 });
+    const { workloadList, workloads } = (await shop.call('GET', '/namespaces/bank')).body as NamespaceDetail;
+    expect(workloadList).toMatchObject([{ name: 'ledger', trustDomain: 'bank.test', proxy: null }]);
+    expect(workloads.total).toBe(0);
   });
 
   it('keep the bundle while its endpoint is another, and say so', async () => {

@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto';
-import { canonicalJson } from '@sallyport/shared/mesh';
 import type { PodEvidence } from '../ca/attestation.ts';
 import type { IssuedSvid } from '../ca/authority.ts';
 import type { Certificate } from '../generated/prisma/client.ts';
 import type { Database } from '../store/postgres/client.ts';
-import { GENESIS, HashChain } from './chain.ts';
+import { Batches } from './batches.ts';
+import { GENESIS, HashChain, hashOfRow } from './chain.ts';
 
 /** Any constant: names the advisory lock under which the chain grows. */
 const CHAIN_LOCK = 7_411_903;
@@ -25,30 +24,23 @@ export interface Issued {
 type Plain = Omit<Certificate, 'seq' | 'previousHash' | 'hash'>;
 
 /** Rows of versions that knew no pods were hashed without these. */
-function hashOf({ hash: _hash, seq, pod, podUid, node, ...row }: Omit<Certificate, 'hash'> & { hash?: unknown }): string {
-  const where = pod === null ? {} : { pod, podUid, node };
-  return createHash('sha256').update(canonicalJson(JSON.parse(JSON.stringify({ ...row, ...where, seq: String(seq) })))).digest('hex');
+function hashOf({ pod, podUid, node, ...row }: Omit<Certificate, 'hash'> & { hash?: unknown }): string {
+  return hashOfRow({ ...row, ...(pod === null ? {} : { pod, podUid, node }) });
 }
 
-/**
- * The hash-chained record of issuance. An SVID that could not be recorded is not handed out. What is asked for while a
- * transaction runs goes into the next one together: the chain grows under a lock, and a burst must not queue for it.
- */
+/** The hash-chained record of issuance. An SVID that could not be recorded is not handed out. */
 export class CertificateLedger {
   readonly #database: Database;
-  #waiting: { row: Plain; done: PromiseWithResolvers<void> }[] = [];
-  #running = false;
+  readonly #rows: Batches<Plain>;
 
   constructor(database: Database) {
     this.#database = database;
+    this.#rows = new Batches((rows) => this.#append(rows, false));
   }
 
   /** Resolves when the row is kept. */
   record(issued: Issued): Promise<void> {
-    const done = Promise.withResolvers<void>();
-    this.#waiting.push({ row: rowOf(issued), done });
-    void this.#run();
-    return done.promise;
+    return this.#rows.add(rowOf(issued));
   }
 
   /** Chains the rows of versions that had no chain, oldest first. */
@@ -58,21 +50,6 @@ export class CertificateLedger {
       if (rows.length === 0) return;
       await this.#append(rows, true);
     }
-  }
-
-  async #run(): Promise<void> {
-    if (this.#running) return;
-    this.#running = true;
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, MOST_AT_ONCE);
-      try {
-        await this.#append(batch.map(({ row }) => row), false);
-        for (const { done } of batch) done.resolve();
-      } catch (error) {
-        for (const { done } of batch) done.reject(error);
-      }
-    }
-    this.#running = false;
   }
 
   async #append(rows: readonly Plain[], present: boolean): Promise<void> {

@@ -1,3 +1,6 @@
+import { createHash } from 'node:crypto';
+import { canonicalJson } from '@sallyport/shared/mesh';
+
 /** What the first entry of a chain has as the hash of the one before it. */
 export const GENESIS = '0'.repeat(64);
 
@@ -48,4 +51,14 @@ export class HashChain<R extends Link> {
     const head = await this.#source.at(this.#seq);
     if (head?.hash !== this.#hash) this.#broken = true;
   }
+}
+
+/** The hash of a row with its place and the hash before it, whatever the order of its fields. */
+export function hashOfRow({ hash: _hash, seq, ...row }: { readonly hash?: unknown; readonly seq: bigint | null }): string {
+  return createHash('sha256').update(canonicalJson(JSON.parse(JSON.stringify({ ...row, seq: String(seq) })))).digest('hex');
+}
+
+/** Several chains as one: broken when one of them is. */
+export function allOf(...chains: readonly Pick<HashChain<Link>, 'verify'>[]): { verify(): Promise<'intact' | 'broken'> } {
+  return { verify: async () => ((await Promise.all(chains.map((chain) => chain.verify()))).includes('broken') ? 'broken' : 'intact') };
 }

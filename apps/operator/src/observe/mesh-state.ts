@@ -1,4 +1,4 @@
-import { type MeshService, type MeshWorkload, selects, workloadSpiffeId } from '@sallyport/shared/mesh';
+import { type MeshService, type MeshWorkload, parseSpiffeId, selects, workloadSpiffeId } from '@sallyport/shared/mesh';
 import type { PolicyTarget } from '@sallyport/shared/policy';
 import { API_VERSION, type ExpectedGraph, mesh as meshSchema, type Mesh, type Service, type Workload } from '@sallyport/shared/resources';
 import type { ResourceCache } from '../store/cache.ts';
@@ -41,6 +41,7 @@ function toMeshWorkload(workload: Workload, trustDomain: string): MeshWorkload {
     spiffeId: spec.spiffeId ?? workloadSpiffeId(trustDomain, namespace, spec.serviceAccount),
     address: spec.address,
     proxy: spec.proxy ?? null,
+    ...(spec.spiffeId === undefined ? {} : { foreign: parseSpiffeId(spec.spiffeId).trustDomain }),
     ports: spec.inbound.map(({ port, protocol }) => ({ port, protocol })),
   };
 }

@@ -89,6 +89,7 @@ const KNOWN = {
 /** What is known about a node now, in words. */
 export function Condition({ node, view }: { node: GraphNode; view: GraphView }) {
   const condition = nodeCondition(node, view.coverage);
+  if (condition.kind === 'foreign') return <Tag tone="info">of {condition.trustDomain}</Tag>;
   if (condition.kind !== 'silent') return <Tag tone={KNOWN[condition.kind].tone}>{KNOWN[condition.kind].text}</Tag>;
   if (condition.since === null) return <Tag tone="idle">no data ever</Tag>;
   return <span className="row"><Tag tone="idle">no data</Tag><span>since <At at={condition.since} /> from proxy <code>{condition.proxy}</code></span></span>;

@@ -35,6 +35,7 @@ function boxId(namespace: string): string {
 
 function remark(condition: ReturnType<typeof nodeCondition>, now: number): string[] {
   if (condition.kind === 'outside') return ['outside the mesh'];
+  if (condition.kind === 'foreign') return [condition.trustDomain];
   if (condition.kind !== 'silent') return [];
   return [condition.since === null ? 'no data ever' : `no data since ${clock(condition.since, now)}`];
 }

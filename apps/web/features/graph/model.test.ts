@@ -15,7 +15,7 @@ function anEdge(changes: Partial<GraphEdge>): GraphEdge {
 }
 
 function aNode(changes: Partial<GraphNode>): GraphNode {
-  return { id: 'service:shop/cart', kind: 'service', namespace: 'shop', name: 'cart', spiffeId: null, meshed: true, proxies: [{ name: 'node-a', live: true }], workloads: ['cart-1'], ...changes };
+  return { id: 'service:shop/cart', kind: 'service', namespace: 'shop', name: 'cart', spiffeId: null, trustDomain: null, meshed: true, proxies: [{ name: 'node-a', live: true }], workloads: ['cart-1'], ...changes };
 }
 
 function aView(changes: Partial<GraphView> = {}): GraphView {
@@ -65,6 +65,7 @@ describe('nodeCondition', () => {
     expect(nodeCondition(aNode({}), coverage)).toEqual({ kind: 'live' });
     expect(nodeCondition(aNode({ meshed: false }), coverage)).toEqual({ kind: 'partly' });
     expect(nodeCondition(aNode({ proxies: [] }), coverage)).toEqual({ kind: 'outside' });
+    expect(nodeCondition(aNode({ proxies: [], meshed: false, trustDomain: 'partner.example' }), coverage)).toEqual({ kind: 'foreign', trustDomain: 'partner.example' });
     expect(nodeCondition(aNode({ kind: 'address', proxies: [] }), coverage)).toEqual({ kind: 'address' });
     expect(nodeCondition(aNode({ proxies: [{ name: 'node-a', live: false }] }), coverage)).toEqual({ kind: 'silent', since: EARLIER, proxy: 'node-a' });
     expect(nodeCondition(aNode({ proxies: [{ name: 'gone', live: false }] }), coverage)).toEqual({ kind: 'silent', since: null, proxy: 'gone' });

@@ -93,10 +93,12 @@ export function isLocked(edge: GraphEdge): boolean {
 
 /**
  * What is known about a node now. `live`: every proxy of it reports. `partly`: some do. `silent`: it has proxies and
- * none reports. `outside`: it has none, so nothing protects it or tells about it. `address`: nobody we know.
+ * none reports. `outside`: it has none, so nothing protects it or tells about it.
+ * `foreign`: its proxies are those of another trust domain. `address`: nobody we know.
  */
 export type NodeCondition =
   | { readonly kind: 'live' | 'partly' | 'outside' | 'address' }
+  | { readonly kind: 'foreign'; readonly trustDomain: string }
   | SilentNode;
 
 interface SilentNode {
@@ -107,6 +109,7 @@ interface SilentNode {
 
 export function nodeCondition(node: GraphNode, coverage: CoverageView): NodeCondition {
   if (node.kind === 'address') return { kind: 'address' };
+  if (node.trustDomain !== null) return { kind: 'foreign', trustDomain: node.trustDomain };
   const first = node.proxies[0];
   if (first === undefined) return { kind: 'outside' };
   const silent = node.proxies.filter((proxy) => !proxy.live).length;

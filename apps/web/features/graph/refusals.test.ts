@@ -15,7 +15,7 @@ function anEdge(source: string, changes: Partial<GraphEdge> = {}): GraphEdge {
 
 function aNode(id: string, workloads: string[], spiffeId: string | null = null): GraphNode {
   const [namespace = '', name = ''] = id.slice(id.indexOf(':') + 1).split('/');
-  return { id, kind: 'service', namespace, name, spiffeId, meshed: true, proxies: [], workloads };
+  return { id, kind: 'service', namespace, name, spiffeId, trustDomain: null, meshed: true, proxies: [], workloads };
 }
 
 function aDeny(source: Partial<Deny['source']>, reason: string, port = 8080): Deny {

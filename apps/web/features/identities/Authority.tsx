@@ -3,6 +3,7 @@ import type { CaView, Certificate } from '@sallyport/shared/api';
 import { durationMs } from '@sallyport/shared/resources';
 import { acknowledgements } from './rotation.ts';
 import { CaTable } from './CaTable.tsx';
+import { ForeignBundles } from './ForeignBundles.tsx';
 import { RotationActions } from './RotationActions.tsx';
 import { RotationStepper } from './RotationStepper.tsx';
 import { clock, count, duration, plural, sentence } from '#lib/format.ts';
@@ -35,6 +36,7 @@ export function Authority({ ca, svids, askedAt }: AuthorityProps) {
       </Panel>
       <Acknowledged ca={ca} svids={svids} />
       <CaTable ca={ca} />
+      <ForeignBundles ca={ca} />
       <Panel title="Issuance">
         <Stats>
           <Stat name="Issued" value={count(total(ca.issuance.issued))} note={partsOf(ca.issuance.issued)} />
@@ -45,7 +47,7 @@ export function Authority({ ca, svids, askedAt }: AuthorityProps) {
       </Panel>
       <p className="muted">
         Source: the operator’s CA of {ca.trustDomain}{now !== null && <>, as of {clock(askedAt, now)}</>}. Issued and refused count since the operator started. Other trust domains
-        are asked to fetch the bundle every {duration(ca.bundle.refreshHint * 1000)}.
+        are asked to fetch the bundle every {duration(ca.bundle.refreshHint * 1000)}; it also holds {plural(ca.jwtKeys.length, 'key')} for JWT-SVIDs, which turn over by themselves.
       </p>
     </>
   );

@@ -42,6 +42,7 @@ export function Workloads({ detail }: { detail: NamespaceDetail }) {
 }
 
 function Proxy({ workload, namespace }: { workload: Workload; namespace: string }) {
+  if (workload.trustDomain !== null) return <Tag tone="info">of {workload.trustDomain}</Tag>;
   if (workload.proxy === null) return <div className="stack" style={{ gap: 6 }}><div><Tag tone="idle">outside the mesh</Tag></div><Enroll workload={`${namespace}/${workload.name}`} /></div>;
   return (
     <span className="row">

@@ -38,6 +38,20 @@ export const caCertificate = z.strictObject({
 });
 
 /** `GET /api/v1/ca`: the CA’s certificates with their states, what comes next and who holds it up. */
+/** A root of another trust domain, or one of its keys for JWT-SVIDs: entries of bundles that we fetched or were given. */
+const foreignBundleEntry = z.strictObject({
+  trustDomain: z.string(),
+  use: z.enum(['x509-svid', 'jwt-svid']),
+  /** Of a root its name, of a key its `kid`. */
+  subject: z.string(),
+  /** SHA-256 of a root; null for a key. */
+  fingerprint: z.string().nullable(),
+  /** Keys have none: they are good for as long as the bundle holds them. */
+  notBefore: z.string().nullable(),
+  notAfter: z.string().nullable(),
+  lifetimeUsed: z.number().nullable(),
+});
+
 export const caView = z.strictObject({
   trustDomain: z.string(),
   parent: z.strictObject({ wanted: z.string(), status: z.enum(['True', 'False']), reason: z.string(), message: z.string() }),
@@ -46,6 +60,10 @@ export const caView = z.strictObject({
   lifetimes: z.strictObject({ leaf: z.string(), issuer: z.string(), root: z.string(), rootActivation: z.enum(['automatic', 'manual']) }),
   /** Newest first; of those removed the last ten. */
   certificates: z.array(caCertificate),
+  /** By trust domain, those that end first before the others. */
+  foreign: z.array(foreignBundleEntry),
+  /** Our own keys for JWT-SVIDs in the bundle, by their `kid`. */
+  jwtKeys: z.array(z.string()),
   /** Live proxies that have not acknowledged the present bundle, and since when it is published. */
   lagging: z.array(z.strictObject({ proxy: z.string(), acknowledged: z.int().nullable() })),
   /** Since the operator started. */
@@ -66,5 +84,6 @@ export const caActionView = z.strictObject({
 });
 
 export type CaCertificate = z.infer<typeof caCertificate>;
+export type ForeignBundleEntry = z.infer<typeof foreignBundleEntry>;
 export type CaView = z.infer<typeof caView>;
 export type CaActionView = z.infer<typeof caActionView>;

@@ -12,6 +12,8 @@ export const graphNode = z.strictObject({
   namespace: z.string(),
   name: z.string(),
   spiffeId: z.string().nullable(),
+  /** The federated trust domain that it belongs to; null for our own. Its own proxies report there, not here. */
+  trustDomain: z.string().nullable(),
   /** False when some of its workloads are outside the mesh. */
   meshed: z.boolean(),
   /** Proxies that serve it, with whether each is live. No live proxy: nothing is known about this node now. */

@@ -99,6 +99,8 @@ export const namespaceDetail = namespaceView.extend({
       name: z.string(),
       serviceAccount: z.string(),
       spiffeId: z.string(),
+      /** The federated trust domain that it belongs to; null for our own. */
+      trustDomain: z.string().nullable(),
       address: z.string(),
       proxy: z.string().nullable(),
       proxyLive: z.boolean(),

@@ -51,7 +51,7 @@ function tallyFlows(input: GraphInput, nodes: NodeTable): Map<string, EdgeTally>
       tally = new EdgeTally(source.id, target.id, flow.destination.port);
       tallies.set(key, tally);
     }
-    tally.add(flow);
+    tally.add(flow, nodes.isForeign(target.id));
   }
   return tallies;
 }

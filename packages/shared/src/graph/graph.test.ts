@@ -114,6 +114,18 @@ describe('protection', () => {
     expect(view.nodes.find((node) => node.id === 'service:shop/cart')).toMatchObject({ meshed: false, proxies: [] });
   });
 
+  it('takes the caller at its word for calls to another trust domain, whose proxies do not report to us', () => {
+    const abroad = aWorkload('shop/cart', { proxy: null, spiffeId: 'spiffe://partner.test/ns/shop/sa/cart', foreign: 'partner.test' });
+    const mesh = aMesh({ workloads: [aWorkload('shop/web'), abroad] });
+    const out = (changes: Parameters<typeof aFlow>[2]) => aFlow('shop/web', 'shop/cart', { side: 'outbound', ...changes });
+    const flows = [out({}), out({ verdict: 'denied', reason: 'policy-no-allow', count: 2 }), out({ verdict: 'failed', reason: 'upstream-unreachable', mtls: 'unknown', count: 3 })];
+    const view = graph({ mesh, flows });
+    expect(edgeTo(view, 'service:shop/cart')).toMatchObject({ requests: 12, denied: 2, failed: 3, stale: false, mtls: { mutual: 12, plaintext: 0, unknown: 0 } });
+    expect(view.nodes.find((node) => node.id === 'service:shop/cart')).toMatchObject({ trustDomain: 'partner.test', meshed: false });
+    const gap = { ...fullCoverage('node-a'), proxies: [{ ...fullCoverage('node-a').proxies[0]!, live: false }] };
+    expect(edgeTo(graph({ mesh, flows, coverage: gap }), 'service:shop/cart')).toMatchObject({ stale: true });
+  });
+
   it('is stale while a serving proxy is not live', () => {
     const silent = { ...fullCoverage('node-a'), proxies: [{ ...fullCoverage('node-a').proxies[0]!, live: false }] };
     const view = graph({ flows: [aFlow('shop/web', 'shop/cart')], coverage: silent });

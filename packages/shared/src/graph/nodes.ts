@@ -34,6 +34,7 @@ export class NodeTable {
       namespace: node.namespace,
       name: node.name,
       spiffeId: identities.size === 1 ? ([...identities][0] ?? null) : workloads.length === 0 ? principal : null,
+      trustDomain: foreignOf(workloads),
       meshed: workloads.length > 0 && workloads.every((workload) => workload.proxy !== null),
       proxies: proxies.map((name) => ({ name, live: this.#coverage.get(name)?.live ?? false })),
       workloads: workloads.map((workload) => workload.name).sort(compare),
@@ -43,11 +44,22 @@ export class NodeTable {
   /** Whether the proxies that serve a node told all they saw: none at all, or one with a gap, did not. */
   receiver(id: string): { meshed: boolean; complete: boolean; stale: boolean } {
     const node = this.#nodes.get(id);
+    if (this.isForeign(id)) return { meshed: false, complete: false, stale: !this.#allComplete() };
     const serving = (node?.proxies ?? []).map((proxy) => this.#coverage.get(proxy.name));
     const whole = serving.length > 0 && serving.every((proxy) => proxy?.gaps.length === 0 && proxy.share === 1);
     const live = serving.every((proxy) => proxy?.live === true);
     const complete = whole && node?.meshed === true;
     return { meshed: node?.meshed === true, complete, stale: !complete || !live };
+  }
+
+  /** Whether a node is of a federated trust domain. */
+  isForeign(id: string): boolean {
+    return this.#nodes.get(id)?.trustDomain != null;
+  }
+
+  /** Any of our proxies may be the one that calls abroad. */
+  #allComplete(): boolean {
+    return [...this.#coverage.values()].every((proxy) => proxy.live && proxy.share === 1 && proxy.gaps.length === 0);
   }
 
   get(id: string): GraphNode | undefined {
@@ -64,4 +76,10 @@ export class NodeTable {
     const own = node.kind === 'workload' && node.workload !== null ? [node.name] : [];
     return [...names, ...own].flatMap((name) => workloads.get(`${node.namespace}/${name}`) ?? []);
   }
+}
+
+/** The one trust domain that all of them belong to when it is not ours. */
+function foreignOf(workloads: readonly MeshWorkload[]): string | null {
+  const domains = new Set(workloads.map((workload) => workload.foreign));
+  return domains.size === 1 ? ([...domains][0] ?? null) : null;
 }

@@ -40,12 +40,13 @@ export class EdgeTally {
     this.port = port;
   }
 
-  add(flow: Flow): void {
+  /** @param foreign the receiver is of another trust domain: our caller's proxy is the only one that tells us, and its word is taken */
+  add(flow: Flow, foreign: boolean): void {
     if (flow.protocol === 'http') this.protocol = 'http';
     this.reporters.add(flow.reporter);
     if (flow.policy !== null) this.policies.add(flow.policy);
     this.lastSeen = Math.max(this.lastSeen, flow.lastSeen);
-    if (flow.side === 'inbound') this.#arrived(flow);
+    if (flow.side === 'inbound' || (foreign && flow.verdict !== 'failed')) this.#arrived(flow);
     else this.#left(flow);
   }
 

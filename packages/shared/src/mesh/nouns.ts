@@ -30,7 +30,14 @@ export interface MeshWorkload {
   readonly address: string;
   /** Name of the proxy that serves it; null when it is outside the mesh. */
   readonly proxy: string | null;
+  /** The federated trust domain that it belongs to, when it is not ours. */
+  readonly foreign?: string;
   readonly ports: readonly { readonly port: number; readonly protocol: PortProtocol }[];
+}
+
+/** Workloads of our own trust domain: what others run is theirs to protect and to prove. */
+export function ownWorkloads(workloads: readonly MeshWorkload[]): MeshWorkload[] {
+  return workloads.filter(({ foreign }) => foreign === undefined);
 }
 
 /** A service as the rest of the product knows it. `workloads` are names in the same namespace. */

@@ -164,7 +164,8 @@ function keyId(spki: Buffer): Buffer {
   return createHash('sha1').update(key).digest();
 }
 
-function distinguishedName(commonName: string | Der): Der {
+/** A name with our organisation and a common name; '' is the empty one. */
+export function distinguishedName(commonName: string | Der): Der {
   if (typeof commonName !== 'string') return commonName;
   if (commonName === '') return sequence();
   const attribute = (type: string, value: string) => set(sequence(oid(type), utf8(value)));

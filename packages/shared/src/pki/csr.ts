@@ -1,5 +1,5 @@
 import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
-import { fromPem, toPem } from './certificate.ts';
+import { distinguishedName, fromPem, toPem } from './certificate.ts';
 import { bits, children, content, type Der, decode, encode, integer, oid, readOid, sequence, tagged } from './der.ts';
 
 const ECDSA_SHA256 = '1.2.840.10045.4.3.2';
@@ -15,15 +15,16 @@ export class InvalidCsrError extends Error {
 }
 
 /**
- * A PKCS#10 request (RFC 2986) for an ECDSA P-256 key: a public key and proof of possession, with an empty subject and
- * no attributes, because the issuer takes the identity from what it attested.
+ * A PKCS#10 request (RFC 2986) for an ECDSA P-256 key: a public key and proof of possession, without attributes and with
+ * an empty subject, because the issuer takes the identity from what it attested.
  *
+ * @param subject for a CA that takes it from the request; "CAs MUST have a non-empty subject" (RFC 5280 §4.1.2.6)
  * @returns PEM
  */
-export function createCsr(keys: { readonly privateKey: KeyObject; readonly publicKey: KeyObject }): string {
+export function createCsr(keys: { readonly privateKey: KeyObject; readonly publicKey: KeyObject }, subject = ''): string {
   const info = sequence(
     integer(Buffer.from([0])),
-    sequence(),
+    distinguishedName(subject),
     decode(keys.publicKey.export({ type: 'spki', format: 'der' })),
     tagged(0, []),
   );

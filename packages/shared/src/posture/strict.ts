@@ -105,7 +105,7 @@ function percent(share: number): string {
 
 function unmeshedBlockers(input: StrictInput): Blocker[] {
   return input.mesh.workloads
-    .filter((workload) => workload.namespace === input.namespace && workload.proxy === null)
+    .filter((workload) => workload.namespace === input.namespace && workload.proxy === null && workload.foreign === undefined)
     .sort((a, b) => compare(a.name, b.name))
     .map((workload) => {
       const message = `Workload ${input.namespace}/${workload.name} is outside the mesh: strict would not protect it.`;

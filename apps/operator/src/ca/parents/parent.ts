@@ -26,4 +26,11 @@ export interface ParentCa {
 /** A parent gives no usable certificate; the message says why and what to do. What signs now goes on. */
 export class ParentError extends Error {
   override readonly name = 'ParentError';
+  /** It only waits for somebody: looking again costs nothing and is done soon. */
+  readonly soon: boolean;
+
+  constructor(message: string, soon = false) {
+    super(message);
+    this.soon = soon;
+  }
 }

@@ -5,8 +5,8 @@ const FIRST_WAIT_MS = 5_000;
 const LONGEST_WAIT_MS = { file: 30_000, vault: 10 * 60_000, certManager: 10 * 60_000 } as const;
 
 /**
- * A parent that is not asked every second after it gave nothing usable: after 5 s, then twice as long each time. Until
- * then it gives the same answer, so that whoever asks can go on with everything else.
+ * A parent that is not asked every second after it gave nothing usable: after 5 s, then twice as long each time, unless
+ * the answer is only on its way. Until then it gives the same answer, so that whoever asks can go on with everything else.
  */
 export class PatientParent implements ParentCa {
   readonly kind: ParentCa['kind'];
@@ -32,7 +32,7 @@ export class PatientParent implements ParentCa {
       return given;
     } catch (error) {
       if (!(error instanceof ParentError)) throw error;
-      const waitMs = Math.min(LONGEST_WAIT_MS[this.kind], before ? before.waitMs * 2 : FIRST_WAIT_MS);
+      const waitMs = error.soon ? FIRST_WAIT_MS : Math.min(LONGEST_WAIT_MS[this.kind], before ? before.waitMs * 2 : FIRST_WAIT_MS);
       this.#failure = { message: error.message, offered, waitMs, until: now + waitMs };
       throw error;
     }

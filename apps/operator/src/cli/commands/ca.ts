@@ -30,10 +30,16 @@ function statusCommand(): Command {
 
 function actionCommand(name: string, description: string): Command {
   return apiCommand(name, description, `sallyport ca ${name}`).action(async (options: Options & { force?: boolean }) => {
-    const view = await clientOf(options).post(`/ca/${name}`, options.force === undefined ? {} : { force: options.force }, caActionView);
+    const view = await clientOf(options).post(`/ca/${name}`, options.force === undefined ? {} : { force: options.force }, caActionView).catch(inOurWords);
     if (options.output === 'table') printAction(view);
     else show(options.output, view, [], []);
   });
+}
+
+/** The API says what may be done; here it has the name of an option. */
+function inOurWords(error: unknown): never {
+  if (!(error instanceof CliFailure) || error.remedy === null) throw error;
+  throw new CliFailure(error.exitCode, error.message, error.remedy.replaceAll('by force', 'with --force').replace('rotate the root first', 'begin with: sallyport ca rotate-root'));
 }
 
 function printAction({ steps, breaking, ca }: CaActionView): void {

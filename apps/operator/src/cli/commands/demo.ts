@@ -13,6 +13,7 @@ const ATTACKS = ['deny-burst', 'lateral-move', 'plaintext'];
 export function demoCommand(): Command {
   const demo = described('demo', 'start the demo on this machine, or stop, reset or attack it', 'sallyport demo --detach\nsallyport demo attack deny-burst\nsallyport demo stop')
     .option('--detach', 'return when everything is ready')
+    .option('--federated', 'with a second trust domain beside the shop, until a reset')
     .addOption(outputOption())
     .action(start);
   for (const [name, description] of [['stop', 'end the running demo; its data stays'], ['reset', 'end it and delete its data']] as const) {
@@ -30,9 +31,9 @@ export function demoCommand(): Command {
 }
 
 /** Through the tool that prepares the clone (install, generated code, console) before it starts the demo. */
-async function start(options: { detach?: boolean; output: Format }): Promise<void> {
+async function start(options: { detach?: boolean; federated?: boolean; output: Format }): Promise<void> {
   if (options.output !== 'table' && !options.detach) throw new CliFailure(EXIT.usage, `-o ${options.output} needs --detach`, 'without it the demo runs until Ctrl-C and has no result');
-  const text = await run('tools/run.mjs', ['demo', ...(options.detach ? ['--detach'] : [])], options.output === 'table' ? 'show' : 'progress');
+  const text = await run('tools/run.mjs', ['demo', ...(options.detach ? ['--detach'] : []), ...(options.federated ? ['--federated'] : [])], options.output === 'table' ? 'show' : 'progress');
   if (text === null || options.output === 'table') return;
   const record = JSON.parse(readFileSync(join(stateDirectory(process.env), 'demo.json'), 'utf8')) as Record<string, unknown>;
   show(options.output, record, [], []);

@@ -4,7 +4,9 @@ import { bundleOf, type CaDocument, type CaEntry, handoverAt, refreshHint, remov
 import type { Authority } from '../../ca/authority.ts';
 import type { CaController } from '../../ca/controller.ts';
 import type { Issuance } from '../../ca/issuance.ts';
+import type { FederationController } from '../../federation/controller.ts';
 import { laggingProxies, readProxies } from '../../history/proxies.ts';
+import { foreignEntries } from './foreign-bundles.ts';
 import { meshOf } from '../mesh-state.ts';
 import type { Sources } from '../observation.ts';
 
@@ -15,6 +17,7 @@ export interface CaSources extends Sources {
   readonly authority: Authority;
   readonly ca: CaController;
   readonly issuance: Issuance;
+  readonly federation: Pick<FederationController, 'bundles'>;
   readonly certificateChain: { verify(): Promise<'intact' | 'broken'> };
 }
 
@@ -39,6 +42,8 @@ export async function readCa(sources: CaSources): Promise<CaView> {
     bundle: { sequence: document.sequence, roots: bundleOf(document).length, refreshHint: refreshHint(sources.ca.policy) / 1000 },
     lifetimes: { leaf: certificates.leafLifetime, issuer: certificates.issuerLifetime, root: certificates.rootLifetime, rootActivation: certificates.rootActivation },
     certificates: caCertificates(document, sources.ca.policy, lagging.map(({ proxy }) => proxy), sources.now()),
+    foreign: foreignEntries(sources.federation.bundles, sources.now()),
+    jwtKeys: sources.issuance.jwtKeys,
     lagging,
     issuance: { issued: Object.fromEntries(issued), refused: Object.fromEntries(refused) },
     record,

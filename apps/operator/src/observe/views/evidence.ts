@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { buildGraph } from '@sallyport/shared/graph';
 import { type EvidenceException, type EvidenceModel, type EvidenceQuery, keyIdOf } from '@sallyport/shared/evidence';
-import type { Window } from '@sallyport/shared/mesh';
+import { ownWorkloads, type Window } from '@sallyport/shared/mesh';
 import type { Resource } from '@sallyport/shared/resources';
 import type { Authority } from '../../ca/authority.ts';
 import { auditBetween } from '../../history/audit.ts';
@@ -66,7 +66,7 @@ function workedUntil(row: Certificate, all: readonly Certificate[], end: number)
 function workloadsOf(sources: Sources, observation: Observation): EvidenceModel['populations']['workloads'] {
   const policies = storedPolicies(sources);
   const allows = policies.authorizationPolicies.filter(({ spec }) => spec.action === 'ALLOW' && spec.enforcement === 'Enforce');
-  return observation.mesh.workloads.map((workload) => ({
+  return ownWorkloads(observation.mesh.workloads).map((workload) => ({
     ...workload,
     mode: namespaceMode([workload], workload.namespace, policies).mode,
     underPolicy: allows.some((policy) => bearsOn(policy, workload, policies)),
@@ -83,7 +83,7 @@ function exceptionsOf(sources: Sources): EvidenceException[] {
     reason: note(object, 'reason') || reason,
     expires: note(object, 'expires'),
   });
-  const outside = sources.cache.all('Workload').filter((workload) => workload.spec.proxy === undefined);
+  const outside = sources.cache.all('Workload').filter((workload) => workload.spec.proxy === undefined && workload.spec.spiffeId === undefined);
   const shadow = sources.cache.all('AuthorizationPolicy').filter((policy) => policy.spec.enforcement === 'DryRun');
   return [
     ...outside.map((workload) => entry('unmeshed-workload', workload, 'no proxy serves it')),

@@ -1,7 +1,7 @@
 import type { MaturityView, NamespaceDetail, NamespacesView, NamespaceView } from '@sallyport/shared/api';
 import { buildGraph, windowViewOf } from '@sallyport/shared/graph';
 import { assessMaturity } from '@sallyport/shared/maturity';
-import { decidedAs, type MeshWorkload } from '@sallyport/shared/mesh';
+import { decidedAs, type MeshWorkload, ownWorkloads } from '@sallyport/shared/mesh';
 import { cleanDays, type CleanFacts, readCleanFacts } from '../../history/clean.ts';
 import { openSignals } from '../../history/signals.ts';
 import { bearsOn, namespaceMode, portModes } from '../modes.ts';
@@ -58,7 +58,7 @@ function liveProxies(context: Context): Set<string> {
 
 function summary(context: Context, name: string): NamespaceView {
   const { sources, observation } = context;
-  const workloads = inNamespace(context, name);
+  const workloads = ownWorkloads(inNamespace(context, name));
   const live = liveProxies(context);
   const { mode, source } = namespaceMode(observation.mesh.workloads, name, storedPolicies(sources));
   const inbound = observation.flows.filter((flow) => flow.side === 'inbound' && flow.destination.namespace === name);
@@ -95,7 +95,7 @@ function maturityOf(context: Context, namespace: string): MaturityView {
   return assessMaturity({
     namespace,
     mode: namespaceMode(observation.mesh.workloads, namespace, storedPolicies(sources)).mode,
-    workloads: inNamespace(context, namespace).map((workload) => maturityWorkload(context, workload)),
+    workloads: ownWorkloads(inNamespace(context, namespace)).map((workload) => maturityWorkload(context, workload)),
     calls: callsTo(observation, namespace),
     coverage: observation.coverageOf(namespace),
     certificates: {
@@ -136,5 +136,5 @@ function workloadView(context: Context, workload: MeshWorkload): NamespaceDetail
   const proxy = context.observation.coverage.proxies.find((item) => item.name === workload.proxy);
   const { name, serviceAccount, spiffeId, address } = workload;
   const ports = portModes(workload, storedPolicies(context.sources)).map(({ port, protocol, effective }) => ({ port, protocol, mode: effective.mode }));
-  return { name, serviceAccount, spiffeId, address, proxy: workload.proxy, proxyLive: proxy?.live ?? false, lastReport: proxy?.lastReport ?? null, ports };
+  return { name, serviceAccount, spiffeId, trustDomain: workload.foreign ?? null, address, proxy: workload.proxy, proxyLive: proxy?.live ?? false, lastReport: proxy?.lastReport ?? null, ports };
 }

@@ -1,5 +1,6 @@
 import type { OverviewView, ProxiesView } from '@sallyport/shared/api';
-import { buildGraph, FRESH_MS, windowViewOf } from '@sallyport/shared/graph';
+import { buildGraph, FRESH_MS, type MeshState, windowViewOf } from '@sallyport/shared/graph';
+import { ownWorkloads } from '@sallyport/shared/mesh';
 import { readProxies } from '../../history/proxies.ts';
 import { openSignals } from '../../history/signals.ts';
 import type { PushHub } from '../../push/hub.ts';
@@ -24,13 +25,7 @@ export async function overviewView(sources: StrictSources, windowMs: number): Pr
     window: windowViewOf(window),
     coverage,
     trustDomain: sources.trustDomain,
-    counts: {
-      namespaces: namespacesOf(mesh).length,
-      services: mesh.services.length,
-      workloads: mesh.workloads.length,
-      meshed: mesh.workloads.filter((workload) => workload.proxy !== null).length,
-      policies: sources.cache.all('AuthorizationPolicy').length,
-    },
+    counts: countsOf(mesh, sources),
     calls: {
       requests: total((edge) => edge.requests),
       denied: total((edge) => edge.denied),
@@ -71,4 +66,15 @@ export async function proxiesView(sources: Sources, hub: PushHub): Promise<Proxi
     };
   });
   return { items, revision: sources.cache.revision };
+}
+
+function countsOf(mesh: MeshState, sources: Sources): OverviewView['counts'] {
+  const own = ownWorkloads(mesh.workloads);
+  return {
+    namespaces: namespacesOf(mesh).length,
+    services: mesh.services.length,
+    workloads: own.length,
+    meshed: own.filter((workload) => workload.proxy !== null).length,
+    policies: sources.cache.all('AuthorizationPolicy').length,
+  };
 }
