@@ -42,7 +42,7 @@ export const COMPLETE: readonly { readonly kind: Kind; readonly name: string; re
   } },
   { kind: 'RequestAuthentication', name: 'tokens for a reference', spec: { targetRefs: [{ group: 'sallyport.dev', kind: 'Service', name: 'a', namespace: 'shop' }] } },
   { kind: 'TrafficPolicy', name: 'calls with everything', spec: {
-    targetRefs: [{ group: '', kind: 'Service', name: 'a' }], retry: { attempts: 1 },
+    targetRefs: [{ group: '', kind: 'Service', name: 'a' }], retry: { attempts: 1, grpcStatuses: ['UNAVAILABLE'] },
     retryConstraint: { budget: { percent: 20, interval: '10s' }, minRetryRate: { count: 10, interval: '1s' } },
     backendRefs: [{ kind: 'Service', name: 'a' }], requestMirror: { backendRef: { kind: 'Service', name: 'b', port: 80 }, percent: 1 }, fault: { abort: { percentage: { value: 1 }, httpStatus: 503 } },
     loadBalancer: { type: 'ConsistentHash', consistentHash: { cookie: 'c' }, localityLbSetting: { enabled: true, overprovisioningFactor: 140 } },
