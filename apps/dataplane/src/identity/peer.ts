@@ -1,7 +1,6 @@
-import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { SpiffeId } from '@sallyport/shared/mesh';
-import { checkPeerLeaf } from '@sallyport/shared/pki';
+import { checkPeerLeaf, type PeerCertificate, peerCertificate } from '@sallyport/shared/pki';
 import type { Peer, TrustBundle } from './trust.ts';
 
 /** Raised for a peer whose certificate chain is fine for OpenSSL and which is still not who it must be. */
@@ -22,12 +21,12 @@ function verifiedPeer(socket: TLSSocket): Peer {
   // rejectUnauthorized has refused already; this is the second lock, should an option ever get lost.
   if (!socket.authorized) throw new PeerRefusedError('certificate chain is not verified');
   if (socket.isSessionReused()) throw new PeerRefusedError('session was resumed, so its certificate was not checked');
-  const certificate = socket.getPeerX509Certificate();
+  const certificate = peerCertificate(socket);
   if (!certificate) throw new PeerRefusedError('peer sent no certificate');
   return { id: checkedLeaf(certificate), serial: certificate.serialNumber.toLowerCase() };
 }
 
-function checkedLeaf(certificate: X509Certificate): SpiffeId {
+function checkedLeaf(certificate: PeerCertificate): SpiffeId {
   const fingerprint = certificate.fingerprint256;
   const known = passed.get(fingerprint);
   if (known) return known;

@@ -1,7 +1,7 @@
 import { constants } from 'node:crypto';
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
-import { checkPeerLeaf } from '@sallyport/shared/pki';
+import { checkPeerLeaf, peerCertificate } from '@sallyport/shared/pki';
 import type { Logger } from 'pino';
 import type { TlsIdentity } from '../ca/operator-identity.ts';
 import { type Handler, type Refusal, respondError } from './exchange.ts';
@@ -75,7 +75,7 @@ async function serve(stream: ServerHttp2Stream, method: string, path: string, op
 /** The proxy's name from its SVID. TLS validated the path; the leaf rules are ours to check. */
 function callerOf(stream: ServerHttp2Stream, trustDomain: string): string {
   const socket = stream.session?.socket as TLSSocket | undefined;
-  const certificate = socket?.getPeerX509Certificate();
+  const certificate = socket && peerCertificate(socket);
   if (!certificate) throw new CallerError('no client certificate');
   const id = checkPeerLeaf(certificate.raw);
   const match = /^\/sallyport\/proxy\/([a-z0-9.-]+)$/.exec(id.path);

@@ -2,6 +2,7 @@ export {
   type CertificateTemplate, fromPem, hashFor, type Issuer, type IssuerName, issueCertificate, type Signer, signCertificate, toPem,
 } from './certificate.ts';
 export { createCsr, InvalidCsrError, readCsr } from './csr.ts';
+export { type PeerCertificate, peerCertificate } from './peer-certificate.ts';
 export { type CaCertificate, hostMeets, readCaCertificate, UnreadableCertificateError } from './read-certificate.ts';
 export {
   activated, activeEntry, bundleOf, CA_STATES, caDocument, type CaDocument, type CaEntry, handoverAt, issuerMargin, nextStep, PARENTS, type Parent,
