@@ -16,7 +16,7 @@ export interface PeerCertificate {
  */
 export function peerCertificate(socket: { getPeerCertificate(): object | null }): PeerCertificate | null {
   // Against its types Node gives null for a socket that is gone, and an empty object for a peer without a certificate.
-  const certificate = socket.getPeerCertificate() as Partial<PeerCertificate> | null;
+  const certificate: Partial<PeerCertificate> | null = socket.getPeerCertificate();
   const { raw, fingerprint256, serialNumber } = certificate ?? {};
   return raw !== undefined && fingerprint256 !== undefined && serialNumber !== undefined ? { raw, fingerprint256, serialNumber } : null;
 }
