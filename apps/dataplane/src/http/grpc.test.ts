@@ -85,13 +85,21 @@ describe('gRPC through two proxies', () => {
   });
 
   it('is told so by the called proxy too, whoever calls it', async () => {
-    const session = http2.connect(`http://127.0.0.1:${port}`);
+    // gRPC's own server keeps deadlines as well and may be first: this one answers nobody.
+    const silent = http2.createServer().on('stream', (call) => call.on('close', () => cancelled.push('silent')));
+    silent.listen(mesh.socketPath('silent'));
+    await once(silent, 'listening');
+    const late = await freePort();
+    addWorkload(server, 'pay', 'late', { inbound: [{ port: late, protocol: 'grpc', app: `unix:${mesh.socketPath('silent')}` }] }, { port: late });
+    await mesh.configure('b', server);
+    const session = http2.connect(`http://127.0.0.1:${late}`);
     const stream = session.request({ ':method': 'POST', ':path': '/test.Echo/Unary', 'content-type': 'application/grpc', te: 'trailers', 'grpc-timeout': '200m' });
     stream.end(Buffer.from('\0\0\0\0\x04hang', 'latin1'));
     const { headers } = await answerTo(stream);
     session.destroy();
     expect(headers).toMatchObject({ 'grpc-status': '4', 'x-sallyport-reason': 'timeout' });
-    await until('the application to be told', () => cancelled.includes('Unary'));
+    await until('the application to be told', () => cancelled.includes('silent'));
+    silent.close();
     expect(countOf(await mesh.flows('b'), ({ verdict, reason }) => verdict === 'failed' && reason === 'timeout')).toBe(1);
   });
 

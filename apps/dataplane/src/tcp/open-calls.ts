@@ -26,6 +26,12 @@ export interface Joined {
   readonly trace?: ConnectionTrace;
 }
 
+/**
+ * Node keeps a list for each duration of timers that are not waited for, for as long as that duration, also when they were
+ * cleared: of an hour more or less in milliseconds there were a hundred thousand.
+ */
+const wholeSeconds = (ms: number): number => Math.ceil(Math.max(0, ms) / 1_000) * 1_000;
+
 /** Connections that live on after they were decided: TCP and switched protocols. Each is counted when it starts. */
 export class OpenCalls {
   readonly #recorder: Recorder;
@@ -58,7 +64,7 @@ export class OpenCalls {
   }
 
   async #follow(joined: Splice, retireAt: number, finish: () => void): Promise<void> {
-    const timer = setTimeout(() => joined.destroy(), Math.max(0, retireAt - Date.now()));
+    const timer = setTimeout(() => joined.destroy(), wholeSeconds(retireAt - Date.now()));
     timer.unref();
     await joined.done;
     clearTimeout(timer);
