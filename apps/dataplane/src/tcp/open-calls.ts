@@ -30,7 +30,10 @@ export interface Joined {
  * Node keeps a list for each duration of timers that are not waited for, for as long as that duration, also when they were
  * cleared: of an hour more or less in milliseconds there were a hundred thousand.
  */
-const wholeSeconds = (ms: number): number => Math.ceil(Math.max(0, ms) / 1_000) * 1_000;
+const wholeSeconds = (ms: number): number => Math.min(Math.ceil(Math.max(0, ms) / 1_000) * 1_000, LONGEST_MS);
+
+/** The most whole seconds that a timer takes: what is longer fires at once. */
+const LONGEST_MS = 2_147_483_000;
 
 /** Connections that live on after they were decided: TCP and switched protocols. Each is counted when it starts. */
 export class OpenCalls {
