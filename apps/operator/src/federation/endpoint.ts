@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import https from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { type SpiffeBundle, writeSpiffeBundle } from '@sallyport/shared/pki';
 import type { Logger } from 'pino';
 import type { TlsIdentity } from '../ca/operator-identity.ts';
+import { listen, stopListening } from '../listening.ts';
 
 const REQUEST_MS = 10_000;
 const MAX_CONNECTIONS = 256;
@@ -45,19 +45,10 @@ export async function startBundleEndpoint(options: BundleEndpointOptions): Promi
   });
   server.maxConnections = MAX_CONNECTIONS;
   server.on('tlsClientError', (error) => log.debug({ reason: error.message }, 'bundle endpoint: handshake failed'));
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
   return {
-    port: (server.address() as AddressInfo).port,
+    port: await listen(server, host, port),
     renew: (next) => server.setSecureContext({ ...pairOf(web, next), minVersion: 'TLSv1.2' }),
-    close: () => new Promise((resolve) => {
-      server.close(() => resolve());
-      server.closeAllConnections();
-    }),
+    close: () => stopListening(server),
   };
 }
 

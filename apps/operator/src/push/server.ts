@@ -1,9 +1,10 @@
 import { constants } from 'node:crypto';
-import { createSecureServer, type Http2SecureServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import { createSecureServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 import { checkPeerLeaf, peerCertificate } from '@sallyport/shared/pki';
 import type { Logger } from 'pino';
 import type { TlsIdentity } from '../ca/operator-identity.ts';
+import { listen } from '../listening.ts';
 import { type Handler, type Refusal, respondError } from './exchange.ts';
 
 /** TLS 1.3 only, and no tickets: a resumed session would skip the check of the peer's identity. */
@@ -44,10 +45,8 @@ export async function startPushServer(options: ServerOptions): Promise<PushServe
     stream.on('error', (error) => options.log.debug({ error: error.message }, 'proxy stream failed'));
     void serve(stream, String(headers[':method']), String(headers[':path']), options);
   });
-  await listen(server, options.host, options.port);
-  const address = server.address();
   return {
-    port: typeof address === 'object' && address ? address.port : options.port,
+    port: await listen(server, options.host, options.port),
     renew: (identity) => server.setSecureContext({ ...TLS, ...identity }),
     async close() {
       for (const session of sessions) session.destroy();
@@ -96,14 +95,4 @@ function classify(error: unknown, log: Logger): Refusal {
   }
   log.error({ error: error instanceof Error ? error.message : 'unknown' }, 'call from a proxy failed');
   return { status: 503, code: 'unavailable', message: 'the operator cannot answer now; retry' };
-}
-
-async function listen(server: Http2SecureServer, host: string, port: number): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import https from 'node:https';
-import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
+import { listen, stopListening } from '../../listening.ts';
 import { type Answered, ReviewError } from './review.ts';
 
 /** An object is 1.5 MiB at most in etcd, 3 MiB in a request; the review repeats its metadata. */
@@ -51,19 +51,10 @@ export async function startWebhookServer(options: WebhookServerOptions): Promise
   });
   server.maxConnections = MAX_CONNECTIONS;
   server.on('tlsClientError', (error) => log.debug({ reason: error.message }, 'webhook: handshake failed'));
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
   return {
-    port: (server.address() as AddressInfo).port,
+    port: await listen(server, host, port),
     renew: (next) => server.setSecureContext({ ...TLS, ...next }),
-    close: () => new Promise((resolve) => {
-      server.close(() => resolve());
-      server.closeAllConnections();
-    }),
+    close: () => stopListening(server),
   };
 }
 
