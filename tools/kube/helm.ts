@@ -32,7 +32,8 @@ export function programs(assets: string, kubeconfig: string): Programs {
   const env = { ...process.env, KUBECONFIG: kubeconfig, HELM_CACHE_HOME: home, HELM_CONFIG_HOME: home, HELM_DATA_HOME: home };
   const run: Programs['run'] = async (name, args, input) => {
     const started = promisify(execFile)(join(assets, name), [...args], { env, maxBuffer: 32 * 1024 * 1024 });
-    started.child.stdin?.end(input ?? '');
+    // A command that ends without reading it says why by its exit.
+    started.child.stdin?.on('error', () => undefined).end(input ?? '');
     return (await started).stdout;
   };
   return {

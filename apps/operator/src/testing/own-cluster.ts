@@ -26,7 +26,8 @@ export async function startOwnCluster(options: { readonly serviceAccounts?: bool
   const control = await startCluster(assets, directory, { controllers: false, ...options });
   const kubectl = async (args: readonly string[], input?: unknown): Promise<string> => {
     const running = promisify(execFile)(join(assets, 'kubectl'), ['--kubeconfig', control.kubeconfig, ...args], { maxBuffer: MAX_OUTPUT });
-    running.child.stdin?.end(input === undefined ? '' : JSON.stringify(input));
+    // A command that ends without reading it says why by its exit.
+    running.child.stdin?.on('error', () => undefined).end(input === undefined ? '' : JSON.stringify(input));
     return (await running).stdout;
   };
   await installCrds(kubectl);
